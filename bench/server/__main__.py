@@ -20,7 +20,8 @@ from pathlib import Path
 from bench.server.arms import Arm, Load, run_arm
 from bench.server.bars import Arms, Bar, age_bars, arm_bars, back_bars, failed, memory_bar, write_gaps
 from bench.server.clients import Heard
-from bench.server.loads import Strikes, attack, reading
+from bench.server.loads import attack, reading
+from bench.server.strikes import Strikes
 from vtorc.config.settings import LogSettings
 from vtorc.demo.demo_observer import DemoObserver
 from vtorc.demo.report import percentile
@@ -62,18 +63,7 @@ async def measure(plan: Plan, load: Load, name: str) -> Arms:
         demo = RunningDemo(spec, servers, cluster, DemoObserver(), own)
         writing = asyncio.create_task(demo.writer.run(), name="writer")
         try:
-            for turn in range(plan.turns):
-                share = (turn + 1) * plan.failovers // plan.turns - turn * plan.failovers // plan.turns
-                for arm in arms:
-                    with _progress(f"turn {turn + 1} of {plan.turns}, {arm.name}: {share} failovers"):
-                        await run_arm(
-                            demo,
-                            arm,
-                            failovers=share,
-                            shards=plan.shards,
-                            tablets=plan.tablets,
-                            load=load if arm is arms.loaded else None,
-                        )
+            await _by_turns(plan, demo, arms, load)
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
@@ -81,6 +71,24 @@ async def measure(plan: Plan, load: Load, name: str) -> Arms:
     finally:
         await asyncio.shield(cluster.stop())
     return arms
+
+
+async def _by_turns(plan: Plan, demo: RunningDemo, arms: Arms, load: Load) -> None:
+    """Run all arms until a failover does not converge: later ones could not begin on the cluster that it leaves."""
+    for turn in range(plan.turns):
+        share = (turn + 1) * plan.failovers // plan.turns - turn * plan.failovers // plan.turns
+        for arm in arms:
+            with _progress(f"turn {turn + 1} of {plan.turns}, {arm.name}: {share} failovers"):
+                await run_arm(
+                    demo,
+                    arm,
+                    failovers=share,
+                    shards=plan.shards,
+                    tablets=plan.tablets,
+                    load=load if arm is arms.loaded else None,
+                )
+            if arm.failovers and not arm.failovers[-1].converged:
+                return
 
 
 async def run(plan: Plan, *, listeners: int, stuck: int) -> bool:

@@ -65,11 +65,13 @@ class Served:
     port: int
     shards: int
     """How many shards it is to know."""
+    parent: int = field(default_factory=os.getpid)
+    """The process id of its vtorc."""
 
     @property
     def pid(self) -> int | None:
-        """The process id of the server that runs now; None while there is none."""
-        return next(iter(_children_running("vtorc.server.process")), None)
+        """The process id of the server that runs now, older than its spare; None while there is none."""
+        return next(iter(_children_running("vtorc.server.process", self.parent)), None)
 
     def status(self, path: str, *, seconds: float = 5.0) -> int:
         """Ask for a path; returns the status of the answer, 0 without one."""
@@ -188,17 +190,17 @@ def _settings(demo: RunningDemo) -> Settings:
     )
 
 
-def _children_running(module: str) -> list[int]:
-    """Return the ids of this process' children that run a Python module, newest first."""
+def _children_running(module: str, of: int) -> list[int]:
+    """Return the ids of a process' children that run a Python module, oldest first."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         with contextlib.suppress(OSError, IndexError):
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and module.encode() in (folder / "cmdline").read_bytes().split(b"\0"):
+            if parent == of and module.encode() in (folder / "cmdline").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
-    return sorted(found, reverse=True)
+    return sorted(found)
 
 
 def _most_resident_mib(pid: int) -> float:

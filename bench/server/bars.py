@@ -6,7 +6,7 @@ from functools import partial
 
 from bench.server.arms import Arm
 from bench.server.clients import Heard
-from bench.server.loads import Strikes
+from bench.server.strikes import Strikes
 from vtorc.demo.report import Failover, percentile
 
 AGE_BAR = 0.2

@@ -224,15 +224,20 @@ async def closed(sock: socket.socket) -> None:
             return
 
 
+async def end_of_input() -> None:
+    """Wait until standard input ends."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()
+
+
 async def _run(host: str, port: int, listeners: int, stuck: int) -> Heard:
     clients = Clients(host, port)
     tasks = [asyncio.create_task(clients.listen()) for _ in range(listeners)]
     tasks += [asyncio.create_task(clients.be_stuck()) for _ in range(stuck)]
     tasks.append(asyncio.create_task(clients.read()))
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    await reader.read()
+    await end_of_input()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,47 +1,20 @@
 """What is done to the server in its turns: clients that read, or an attack."""
 
 import asyncio
-import contextlib
-import itertools
 import json
-import os
-import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from bench.server.arms import Load, Served
 from bench.server.clients import Heard
+from bench.server.strikes import Strikes
 
 ENDS_WITHIN = 120.0
 """Seconds until a process of clients has ended."""
 
-STRIKES_EVERY = 6.0
-"""Seconds between two signals to the server process, after the first of which it is back."""
-
-BACK_WITHIN = 60.0
-"""Seconds until a server counts as never back."""
-
 _MOST_TOLD = 2**26
 """Bytes of a client's report that are read ahead: one whose process ends while reading is paused was cut short."""
-
-_ASK_EVERY = 0.02
-_ANSWERS_WITHIN = 1.0
-
-
-@dataclass(slots=True)
-class Strikes:
-    """How long the server was gone after each signal, in seconds."""
-
-    killed: list[float] = field(default_factory=list)
-    """After SIGKILL."""
-    stopped: list[float] = field(default_factory=list)
-    """After SIGSTOP, which nothing but vtorc ends."""
-
-    def __str__(self) -> str:
-        return f"the server was killed {len(self.killed)} times, and stopped {len(self.stopped)} times"
 
 
 def reading(heard: Heard, *, listeners: int, stuck: int) -> Load:
@@ -51,9 +24,7 @@ def reading(heard: Heard, *, listeners: int, stuck: int) -> Load:
     async def load(served: Served) -> AsyncIterator[None]:
         async with _process(served, "bench.server.clients", listeners - stuck, stuck) as process:
             yield
-            async with asyncio.timeout(ENDS_WITHIN):
-                told, _ = await process.communicate(b"")
-            heard.add(Heard(**json.loads(told)))
+            heard.add(Heard(**json.loads(await _told(process))))
 
     return load
 
@@ -63,15 +34,22 @@ def attack(strikes: Strikes, *, connections: int) -> Load:
 
     @asynccontextmanager
     async def load(served: Served) -> AsyncIterator[None]:
-        async with _process(served, "bench.server.attackers", connections):
-            striking = asyncio.create_task(strike(served, strikes), name="strikes")
-            try:
-                yield
-            finally:
-                striking.cancel()
-                await asyncio.gather(striking, return_exceptions=True)
+        async with (
+            _process(served, "bench.server.attackers", connections) as attackers,
+            _process(served, "bench.server.strikes", served.parent) as striker,
+        ):
+            yield
+            strikes.add(Strikes(**json.loads(await _told(striker))))
+            strikes.attempts += int(await _told(attackers))
 
     return load
+
+
+async def _told(process: asyncio.subprocess.Process) -> bytes:
+    """End a process of clients; returns what it prints then."""
+    async with asyncio.timeout(ENDS_WITHIN):
+        told, _ = await process.communicate(b"")
+    return told
 
 
 @asynccontextmanager
@@ -89,20 +67,3 @@ async def _process(served: Served, module: str, *arguments: int) -> AsyncIterato
         if process.returncode is None:
             process.kill()
             await process.wait()
-
-
-async def strike(served: Served, strikes: Strikes) -> None:
-    """Kill the server, and stop it, by turns until cancelled."""
-    for number, times in itertools.cycle(((signal.SIGKILL, strikes.killed), (signal.SIGSTOP, strikes.stopped))):
-        await asyncio.sleep(STRIKES_EVERY)
-        pid = served.pid
-        if pid is None:
-            continue
-        began = time.monotonic()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        while time.monotonic() - began < BACK_WITHIN:
-            if await asyncio.to_thread(served.status, "/api/v1/status", seconds=_ANSWERS_WITHIN) == 200:
-                break
-            await asyncio.sleep(_ASK_EVERY)
-        times.append(time.monotonic() - began)

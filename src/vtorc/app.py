@@ -36,7 +36,8 @@ from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
 from vtorc.errors import MemoryFileError, TabletClientMisconfigured
 from vtorc.forms.access import KnownToken
-from vtorc.forms.settings import LiveSettingForms, ReloadForm, SettingForm
+from vtorc.forms.running_settings import LiveSettingForms
+from vtorc.forms.settings import ReloadForm, SettingForm
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.retention import Retention
 from vtorc.history.writer import HistoryWriter

@@ -14,7 +14,8 @@ from vtorc.cli.client.session import document
 from vtorc.config.load import load
 from vtorc.config.settings import Settings
 from vtorc.errors import SettingsError, TopoMisconfigured, VtorcError
-from vtorc.forms.settings import SettingForm, SettingsCheckForm, setting_forms
+from vtorc.forms.running_settings import setting_forms
+from vtorc.forms.settings import SettingForm, SettingsCheckForm
 from vtorc.logs import bad_log_folder
 from vtorc.notifying import webhook_options
 from vtorc.server.opening import server_rules

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from vtorc.control.hold_book import HoldNews
+from vtorc.control.judgement_news import is_news_after, primary_begins_to_fail
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.control.readiness_keeper import ReadinessKeeper
 from vtorc.control.told_past import ToldPast
@@ -19,7 +20,6 @@ from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.notes import NO_NOTES, Notes
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.forms.access import KnownToken
 from vtorc.forms.audit import AuditForm
@@ -70,8 +70,14 @@ MOST_PER_TURN = 8
 """Most shards told in one turn, so that vtorc spends a tenth of a core on it at most."""
 
 YIELDS_FOR = 1.0
-"""Seconds from the start of a recovery that replaces a lost primary in which only news are told: it needs the processor
-itself, and lasts a fraction of that.
+"""Seconds from the start of a recovery that replaces a lost primary in which only news are told, unless it ends before:
+it needs the processor itself.
+"""
+
+SUSPECTS_FOR = 0.25
+"""Seconds from the first failure of a primary in which only news are told: by then it is most often known to be lost.
+
+They are few, so that primaries which fail now and then do not hold up all else.
 """
 
 METRICS_EVERY = 50
@@ -153,6 +159,8 @@ class Publisher:
         """Shards of which positions moved since they were told, in the order in which they began to."""
         self._yields_until = float("-inf")
         """Until when only news are told, in seconds on the clock."""
+        self._yields_to: set[ShardId] = set()
+        """The shards because of which that is so."""
         self._past = ToldPast(sink)
         self._announcements: dict[Rule, AnnouncementForm] = {}
         self._own_errors: dict[ShardId, AnnouncementForm] = {}
@@ -216,8 +224,10 @@ class Publisher:
         elif before is judgement:
             return
         else:
+            if primary_begins_to_fail(known.judgement, judgement):
+                self._yield_to(shard, SUSPECTS_FOR)
             known.judgement = judgement
-        is_news = before is None or _is_news(before, judgement)
+        is_news = before is None or is_news_after(before, judgement)
         self._readiness.heard(judgement, is_news=is_news)
         if is_news:
             self._hurry(shard)
@@ -238,7 +248,7 @@ class Publisher:
             known.running, known.steps = begun, []
             self._hurry(begun.shard)
         if begun.recovery.traits.replaces_primary:
-            self._yields_until = self._clock.now() + YIELDS_FOR
+            self._yield_to(begun.shard, YIELDS_FOR)
 
     def stepped(self, shard: ShardId, step: StepRecord) -> None:
         """Add a step to the recovery in progress."""
@@ -352,8 +362,10 @@ class Publisher:
                 yield
 
     def is_busy(self) -> bool:
-        """Whether a lost primary is being replaced, so that all but news has to wait."""
-        return self._clock.now() < self._yields_until
+        """Whether a primary may be lost, or is being replaced, so that all but news has to wait."""
+        if self._clock.now() >= self._yields_until:
+            self._yields_to.clear()
+        return bool(self._yields_to)
 
     def _due(self, most: int) -> list[ShardId]:
         """Return the shards to tell in this turn: the news first, and then of which positions were told longest ago.
@@ -424,30 +436,14 @@ class Publisher:
         self._past.decided(DecisionFrame(at=rfc3339(self._clock.wall()), change=change, finding=finding_form(decision)))
 
     def _end_running(self, shard: ShardId) -> None:
+        self._yields_to.discard(shard)
         if (known := self._shards.get(shard)) is not None and known.running is not None:
             known.running, known.steps = None, []
             self._hurry(shard)
 
+    def _yield_to(self, shard: ShardId, seconds: float) -> None:
+        self._yields_to.add(shard)
+        self._yields_until = max(self._yields_until, self._clock.now() + seconds)
+
     def _hurry(self, shard: ShardId) -> None:
         self._urgent.setdefault(shard)
-
-
-def _is_news(before: Judgement, after: Judgement) -> bool:
-    """Return whether more has changed than positions and times."""
-    if before.decisions != after.decisions or before.policy is not after.policy:
-        return True
-    return before.controlled is not after.controlled or _view_is_news(before.view, after.view)
-
-
-def _view_is_news(before: ShardView, after: ShardView) -> bool:
-    if before.holds != after.holds:
-        return True
-    if before.shard_record != after.shard_record or len(before.tablets) != len(after.tablets):
-        return True
-    if before.unreachable_cells != after.unreachable_cells or before.bad_records != after.bad_records:
-        return True
-    return any(
-        was.alias != tablet.alias or tablet.is_news_after(was)
-        for was, tablet in zip(before.tablets, after.tablets, strict=True)
-        if was is not tablet
-    )

@@ -1,6 +1,6 @@
 """The form of what would follow if the primary of a shard died now."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vtorc.core.decision.decisions import why_not_replaced
 from vtorc.core.election.readiness import Readiness, readiness
@@ -8,8 +8,10 @@ from vtorc.core.election.survivability import Loss, LossOutcome
 from vtorc.core.facts.rules import Rule
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
-from vtorc.recovery.runner import Judgement
-from vtorc.recovery.session import Bounds
+
+if TYPE_CHECKING:  # as in `forms.shard`
+    from vtorc.recovery.runner import Judgement
+    from vtorc.recovery.session import Bounds
 
 _OUTCOMES: dict[LossOutcome, Literal["writes_stall", "may_lose_writes", "no_primary"]] = {
     LossOutcome.WRITES_STALL: "writes_stall",
@@ -56,7 +58,7 @@ class ReadinessForm(Form, frozen=True, kw_only=True):
     """The losses of one tablet or one cell that the shard does not survive with all of its writes, tablets first."""
 
 
-def readiness_form(judgement: Judgement, bounds: Bounds, now: float) -> ReadinessForm | None:
+def readiness_form(judgement: "Judgement", bounds: "Bounds", now: float) -> ReadinessForm | None:
     """Return the form for a shard as it was judged; None without a primary that answers, or without a policy.
 
     `now` is in seconds on the clock of the views.

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import field
 
@@ -17,7 +17,9 @@ from vtorc.forms.readiness import ReadinessForm
 from vtorc.forms.recovery import RunningForm
 from vtorc.forms.tablet import Moment, TabletForm, tablet_form
 from vtorc.forms.times import rfc3339_or_none
-from vtorc.recovery.runner import Judgement
+
+if TYPE_CHECKING:  # the server process, which is to start soon, needs none of what carries out recoveries
+    from vtorc.recovery.runner import Judgement
 
 
 class ShardState(enum.Enum):
@@ -100,7 +102,7 @@ class ShardForm(Form, frozen=True, kw_only=True):
 
 
 def shard_form(
-    judgement: Judgement,
+    judgement: "Judgement",
     moment: Moment,
     *,
     revision: int,
@@ -147,7 +149,7 @@ def shard_form(
     )
 
 
-def shard_state(judgement: Judgement) -> ShardState:
+def shard_state(judgement: "Judgement") -> ShardState:
     """Return the state of a shard without a recovery in progress."""
     decisions = judgement.decisions
     if decisions:
@@ -155,7 +157,7 @@ def shard_state(judgement: Judgement) -> ShardState:
     return ShardState.HEALTHY if any(tablet.probed for tablet in judgement.view.tablets) else ShardState.UNKNOWN
 
 
-def _state(judgement: Judgement, running: RunningForm | None) -> tuple[ShardState, str]:
+def _state(judgement: "Judgement", running: RunningForm | None) -> tuple[ShardState, str]:
     view, decisions = judgement.view, judgement.decisions
     if running is not None:
         return ShardState.REPAIRING, running.sentence
@@ -183,7 +185,7 @@ def healthy_sentence(view: ShardView) -> str:
     return f"{view.shard}: {view.primary.alias} takes writes; it has {replicas}"
 
 
-def _takes_writes(judgement: Judgement) -> bool | None:
+def _takes_writes(judgement: "Judgement") -> bool | None:
     """Return whether the primary takes writes; None while a finding puts it in doubt, or it does not answer."""
     primary = judgement.view.primary
     if primary is None:
@@ -195,7 +197,7 @@ def _takes_writes(judgement: Judgement) -> bool | None:
     return not status.read_only
 
 
-def _acks(judgement: Judgement) -> AcksForm | None:
+def _acks(judgement: "Judgement") -> AcksForm | None:
     view, policy = judgement.view, judgement.policy
     if view.primary is None or policy is None:
         return None

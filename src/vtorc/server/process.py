@@ -58,13 +58,13 @@ def main(options: ServerOptions) -> None:
 async def _serve(options: ServerOptions) -> None:
     """Serve until the channel ends."""
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=options.channel))
+    try:
+        rules = await _hear_rules(reader)  # a spare server waits here until it is needed
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return  # vtorc has ended already
     # Milliseconds, so that revisions are higher than those of the process before: a browser may go on from one of them.
     memory = ServerMemory(revision=time.time_ns() // 1_000_000)
     requests = Requests(writer.write)
-    try:
-        rules = await _hear_rules(reader)
-    except asyncio.IncompleteReadError:
-        return  # vtorc has ended already
     hearing = asyncio.create_task(_hear(reader, writer, memory, requests), name="channel")
     await _wait_told(memory, hearing)
     servers = [

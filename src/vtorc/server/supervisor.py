@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -31,10 +32,13 @@ STEADY = 5.0
 NICENESS = 10
 """How much the server yields to vtorc itself, which may have a failover to carry out: also while Python starts."""
 
+SPARE_AFTER = 3.0
+"""Seconds between two looks at whether a spare server can be started: one that waits for its rules, ready to serve."""
+
 LAST_WORDS = 1.0
 """Seconds that a server gets to end when vtorc stops."""
 
-MOST_PATIENCE = 2.0
+MOST_PATIENCE = 1.0
 """Seconds from its start in which a server may have to wait for what it is told, while vtorc is busy."""
 
 LOOK_EVERY = 0.5
@@ -56,6 +60,24 @@ _LONGEST_LINE = 1 << 16
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A server process that waits for its rules, or has got them."""
+
+    process: asyncio.subprocess.Process
+    channel: socket.socket
+    """vtorc's end."""
+    copying: asyncio.Task[None]
+    """Logs what the process writes."""
+
+    async def end(self) -> None:
+        """Close the channel, and return once the process has ended."""
+        self.channel.close()
+        await _end(self.process)
+        self.copying.cancel()
+        await asyncio.gather(self.copying, return_exceptions=True)
+
+
 class ServerSupervisor:
     """A FrameSink that passes everything on to a server process, as long as there is one.
 
@@ -74,6 +96,7 @@ class ServerSupervisor:
         self._rules = rules
         self._link: Link | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._spare: _Started | None = None
         self._starts = 0
 
     @property
@@ -97,6 +120,17 @@ class ServerSupervisor:
 
     async def run(self, snapshot: Callable[[], Iterator[AnyFrame]], answer: Answer) -> None:
         """Keep a server process running until cancelled; each begins with a snapshot."""
+        keeping = asyncio.create_task(self._keep_spare(), name="spare HTTP server")
+        try:
+            await self._keep_running(snapshot, answer)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            if self._spare is not None:
+                await self._spare.end()
+                self._spare = None
+
+    async def _keep_running(self, snapshot: Callable[[], Iterator[AnyFrame]], answer: Answer) -> None:
         loop = asyncio.get_running_loop()
         rest = FIRST_REST
         while True:
@@ -111,36 +145,40 @@ class ServerSupervisor:
             await asyncio.sleep(rest)
             rest = min(2 * rest, LONGEST_REST)
 
+    async def _keep_spare(self) -> None:
+        """Keep a spare server while one runs.
+
+        Python takes half a second of processor to start. That is spent while no primary is being replaced, and a server
+        that takes the place of another one is there at once.
+        """
+        while True:
+            await asyncio.sleep(SPARE_AFTER)
+            if self._spare is not None and self._spare.process.returncode is not None:
+                ended, self._spare = self._spare, None
+                await ended.end()
+            if self._spare is None and self._link is not None and not self._is_busy():
+                with contextlib.suppress(OSError):  # it is tried again
+                    self._spare = await self._start()
+
     async def _run_one(self, snapshot: Callable[[], Iterator[AnyFrame]], answer: Answer) -> str:
         """Run one server process to its end; returns how it ended."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_UNREAD)
-        try:
-            process = await self._start(theirs)
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        copying = asyncio.create_task(_copy_log(process), name="log of the HTTP server")
+        spare, self._spare = self._spare, None
+        started = spare or await self._start()
+        process = started.process
         try:
             # As the first frame: all users of the host can read a command line.
-            ours.sendall(framed(msgspec.json.encode(self._rules)))
+            started.channel.sendall(framed(msgspec.json.encode(self._rules)))
             self._starts += 1
             loop = asyncio.get_running_loop()
             patient_until = loop.time() + MOST_PATIENCE
             self._process = process
-            self._link = Link(ours, snapshot(), lambda: loop.time() < patient_until and self._is_busy())
+            self._link = Link(started.channel, snapshot(), lambda: loop.time() < patient_until and self._is_busy())
             await self._until_either_ends(process, self._link, answer)
         finally:
             if self._link is not None:
                 self._link.close()
-            ours.close()
-            await _end(process)
+            await started.end()
             self._process = self._link = None
-            copying.cancel()
-            await asyncio.gather(copying, return_exceptions=True)
         return f"ended with {process.returncode}"
 
     async def _until_either_ends(self, process: asyncio.subprocess.Process, link: Link, answer: Answer) -> None:
@@ -157,7 +195,21 @@ class ServerSupervisor:
                 task.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
 
-    async def _start(self, channel: socket.socket) -> asyncio.subprocess.Process:
+    async def _start(self) -> _Started:
+        """Start a process, which waits for its rules; raises OSError."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_UNREAD)
+        try:
+            process = await self._start_process(theirs)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return _Started(process, ours, asyncio.create_task(_copy_log(process), name="log of the HTTP server"))
+
+    async def _start_process(self, channel: socket.socket) -> asyncio.subprocess.Process:
         options = ServerOptions(
             channel=channel.fileno(),
             listeners=[

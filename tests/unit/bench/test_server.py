@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from bench.server import loads
+from bench.server import strikes as signals
 from bench.server.arms import Arm, Served
 from bench.server.attackers import attack, shared_out
 from bench.server.bars import Arms, age_bars, arm_bars, back_bars, failed
 from bench.server.clients import Clients, Heard
-from bench.server.loads import Strikes
 from bench.server.made_fleet import STAMP, MadeFleet
+from bench.server.strikes import Strikes
 from vtorc.app import SystemClock
 from vtorc.control.publisher import DaemonFacts, Publisher
 from vtorc.core.decision.decisions import Decision
@@ -121,11 +121,11 @@ async def test_clients_learn_how_old_events_and_pages_are() -> None:
 
 async def test_a_server_under_attack_is_struck_and_answers_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """All kinds of attackers run, and the time until the server is back is taken after each signal."""
-    monkeypatch.setattr(loads, "STRIKES_EVERY", 0.1)
+    monkeypatch.setattr(signals, "STRIKES_EVERY", 0.1)
     strikes = Strikes()
     async with served_fleet() as served:
         attacking = [asyncio.create_task(attack(served.host, served.port, talk)) for talk in shared_out(20)]
-        striking = asyncio.create_task(loads.strike(served, strikes))
+        striking = asyncio.create_task(signals.strike(served, strikes))
         await until(lambda: bool(strikes.killed and strikes.stopped))
         for task in (*attacking, striking):
             task.cancel()

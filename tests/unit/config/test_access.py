@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.config.helpers import loaded, problems
-from vtorc.forms.settings import setting_forms
+from vtorc.forms.running_settings import setting_forms
 
 
 def test_a_file_of_v12_names_the_method_and_its_operator(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from vtorc.config.load import Loaded
 from vtorc.config.settings import Settings
 from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.observer import Announcement
-from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, YIELDS_FOR, DaemonFacts, Publisher
+from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, SUSPECTS_FOR, YIELDS_FOR, DaemonFacts, Publisher
 from vtorc.control.readiness_keeper import READINESS_EVERY
 from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
@@ -30,7 +30,8 @@ from vtorc.forms.frames import (
     WebhookFrame,
 )
 from vtorc.forms.recovery import HookRunForm
-from vtorc.forms.settings import SettingForm, setting_forms
+from vtorc.forms.running_settings import setting_forms
+from vtorc.forms.settings import SettingForm
 from vtorc.forms.webhook_state import WebhookForm
 from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement, begun_with
@@ -248,6 +249,32 @@ def test_only_news_are_told_while_a_lost_primary_is_replaced() -> None:
     told.hands.at += YIELDS_FOR
     assert not told.publisher.is_busy()
     assert "shard commerce/80-" in told.turn()
+
+
+def test_vtorc_yields_from_the_first_failure_of_a_primary() -> None:
+    """Whether it is lost has to be found out soon; a primary that goes on failing is no reason to yield for ever."""
+    told = Told()
+    told.publisher.judged(judged(HEALTHY))
+    assert not told.publisher.is_busy()
+    told.publisher.judged(judged(DEAD))
+    assert told.publisher.is_busy()
+    told.hands.at += SUSPECTS_FOR
+    told.publisher.judged(judged(DEAD))
+    assert not told.publisher.is_busy()
+
+
+def test_vtorc_yields_no_longer_than_a_lost_primary_is_being_replaced() -> None:
+    """A recovery that ends before the time to yield is over ends that, but not for another shard's."""
+    told = Told()
+    first, second = judged(DEAD), judged(DEAD, name="80-")
+    for judgement in (first, second):
+        assert judgement.action is not None
+        told.publisher.judged(judgement)
+        told.publisher.started(begun_with(judgement.action, began=0))
+    told.publisher.finished(_record(first.view.shard))
+    assert told.publisher.is_busy()
+    told.publisher.finished(_record(second.view.shard))
+    assert not told.publisher.is_busy()
 
 
 def test_a_recovery_is_told_again_with_each_command_that_ran_after_it() -> None:

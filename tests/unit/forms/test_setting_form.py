@@ -7,7 +7,7 @@ from vtorc.config.load import Loaded, load
 from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.forms.frames import SettingsFrame, decode_frame, encode
-from vtorc.forms.settings import LiveSettingForms, setting_forms
+from vtorc.forms.running_settings import LiveSettingForms, setting_forms
 
 
 def test_a_setting_tells_its_value_and_where_that_comes_from(tmp_path: Path) -> None:

@@ -83,29 +83,42 @@ class Running:
 
 
 @asynccontextmanager
-async def supervised(answer: Answer = reply_with_kind) -> AsyncIterator[Running]:
+async def supervised(
+    answer: Answer = reply_with_kind, is_busy: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Running]:
     """Run a server process that knows what `snapshot` tells."""
     bound = bind(Listener.TODAY, "127.0.0.1", 0)
-    supervisor = ServerSupervisor([bound], ServerRules())
+    supervisor = ServerSupervisor([bound], ServerRules(), is_busy)
     task = asyncio.create_task(supervisor.run(snapshot, answer))
     running = Running(supervisor, bound.sock.getsockname()[:2])
     try:
         await running.until("/api/v1/status", lambda status, _: status == 200)
         yield running
     finally:
-        pid = supervisor.pid
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         bound.sock.close()
-        assert pid is None or not _exists(pid)
+        assert server_pids() == set()
 
 
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def server_pids() -> set[int]:
+    """Return the ids of all server processes that this process has started, and that have not ended."""
+    found = set()
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in map(int, children.read_text().split()):
+            if b"vtorc.server.process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.add(pid)
+    return found
+
+
+async def spare_beside(pid: int | None) -> int:
+    """Wait for a spare beside the server that runs; returns its process id."""
+    async with asyncio.timeout(60):
+        while True:
+            if spares := server_pids() - {pid}:
+                (spare,) = spares
+                return spare
+            await asyncio.sleep(0.02)
 
 
 def test_a_server_starts_answers_and_starts_again_on_the_loop_of_the_daemon() -> None:
@@ -155,6 +168,57 @@ async def test_a_server_that_is_killed_is_started_again_and_told_all() -> None:
         _, listed = await running.get("/api/v1/recoveries")
         assert len(listed["items"]) == 2
         assert [(metric.name, metric.value) for metric in running.supervisor.metrics()] == [("HttpServerStarts", 2)]
+
+
+async def test_a_spare_takes_the_place_of_a_server_that_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has started beforehand, is told all, and counts revisions from where it takes over; another spare follows."""
+    monkeypatch.setattr(server_supervisor, "SPARE_AFTER", 0.05)
+    async with supervised() as running:
+        first = running.supervisor.pid
+        assert first is not None
+        spare = await spare_beside(first)
+        before = (await running.get("/api/v1/shards"))[1]["revision"]
+        os.kill(first, signal.SIGKILL)
+        await running.until("/api/v1/status", lambda status, _: status == 200 and running.supervisor.pid == spare)
+        _, listed = await running.get("/api/v1/shards?sort=name")
+        assert [row["name"] for row in listed["items"]] == [WELL, LOST, "customer/-80"]
+        assert listed["revision"] > before
+        await spare_beside(spare)
+
+
+async def test_a_spare_that_ends_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ended before it was needed is not what the next server is."""
+    monkeypatch.setattr(server_supervisor, "SPARE_AFTER", 0.05)
+    async with supervised() as running:
+        first = running.supervisor.pid
+        spare = await spare_beside(first)
+        os.kill(spare, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            while await spare_beside(first) == spare:  # noqa: ASYNC110 (the end of a process is no event)
+                await asyncio.sleep(0.02)
+
+
+async def test_no_spare_is_started_while_a_primary_is_being_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python takes half a second of processor to start, which the failover may need."""
+    monkeypatch.setattr(server_supervisor, "SPARE_AFTER", 0.01)
+    busy, looks = False, 0
+
+    def is_busy() -> bool:
+        nonlocal looks
+        looks += 1
+        return busy
+
+    async with supervised(is_busy=is_busy) as running:
+        spare = await spare_beside(running.supervisor.pid)
+        busy = True
+        os.kill(spare, signal.SIGKILL)
+        seen = looks
+        async with asyncio.timeout(60):
+            while looks < seen + 10:  # noqa: ASYNC110 (a look is no event)
+                await asyncio.sleep(0.01)
+        assert server_pids() == {running.supervisor.pid}
+        busy = False
+        await spare_beside(running.supervisor.pid)
 
 
 async def test_a_server_that_is_stopped_costs_a_bounded_number_of_frames(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +355,7 @@ async def test_the_server_process_is_given_no_secret(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_mistake_in_a_snapshot_leaves_no_process_behind() -> None:
-    """If vtorc cannot tell what it knows, the error is its own, and the process that waits for it ends."""
+    """If vtorc cannot tell what it knows, the error is its own, and the processes that wait for it end."""
     bound = bind(Listener.TODAY, "127.0.0.1", 0)
     supervisor = ServerSupervisor([bound], ServerRules())
 
@@ -300,5 +364,5 @@ async def test_a_mistake_in_a_snapshot_leaves_no_process_behind() -> None:
 
     with pytest.raises(KeyError):
         await supervisor.run(fails, reply_with_kind)
-    assert (supervisor.pid, supervisor.link) == (None, None)
+    assert (supervisor.pid, supervisor.link, server_pids()) == (None, None, set())
     bound.sock.close()

@@ -30,7 +30,7 @@ from vtorc.forms.frames import (
     encode,
 )
 from vtorc.forms.recovery import recovery_form
-from vtorc.forms.settings import setting_forms
+from vtorc.forms.running_settings import setting_forms
 from vtorc.forms.shard import shard_form
 from vtorc.forms.tablet import Moment
 from vtorc.recovery.record import Outcome, RecoveryRecord, StepRecord
