@@ -223,7 +223,8 @@ class SimTabletManager:
         what = f"StreamHealth of {tablet.alias}"
         target = self._find(tablet)
         await self._connected(what, target)
-        _expect(target, tablet, what)
+        if not _is_meant(target, tablet):
+            raise _not_meant(target, tablet, what)
         reports: asyncio.Queue[HealthReport | None] = asyncio.Queue()
         try:
             stream = await connect(self._network, self._client, target.process)
@@ -278,7 +279,8 @@ class SimTabletManager:
         channel = self._channels.get(target.address)
         if channel is None or channel.doubtful or not channel.connected:
             channel = await self._connected(f"{name} of {tablet.alias}", target)
-        _expect(target, tablet, f"{name} of {tablet.alias}")
+        if not _is_meant(target, tablet):
+            raise _not_meant(target, tablet, f"{name} of {tablet.alias}")
         longest = _RPC_S if limit is None else limit
 
         async def handle() -> _T:
@@ -343,14 +345,13 @@ def _is_meant(target: SimTablet, tablet: TabletRecord) -> bool:
     return target.config.alias == tablet.alias
 
 
-def _expect(target: SimTablet, tablet: TabletRecord, what: str) -> None:
-    """Refuse to talk to another tablet at the same address, as the real client does once it is connected."""
-    if not _is_meant(target, tablet):
-        raise TabletUnreachable(
-            f"{what}: at its address, {tablet.hostname} port {tablet.grpc_port}, {target.config.alias} answers: "
-            "its record is out of date",
-            reason="unreachable",
-        )
+def _not_meant(target: SimTablet, tablet: TabletRecord, what: str) -> TabletUnreachable:
+    """Return the error by which the real client, once connected, refuses to talk to another tablet at an address."""
+    return TabletUnreachable(
+        f"{what}: at its address, {tablet.hostname} port {tablet.grpc_port}, {target.config.alias} answers: "
+        "its record is out of date",
+        reason="unreachable",
+    )
 
 
 def _unreachable(what: str, error: NetworkError) -> TabletUnreachable:

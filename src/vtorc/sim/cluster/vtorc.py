@@ -65,7 +65,7 @@ class SimClock:
 
     def now(self) -> float:
         """Return virtual seconds."""
-        if self.pauses is not None:
+        if self.pauses is not None and self.pauses.planned:
             self.pauses.may_begin()
         return asyncio.get_running_loop().time()
 
@@ -83,6 +83,11 @@ class Pauses:
         self._plan: Callable[[], tuple[int, float]] | None = None
         self._seconds = 0.0
         self._stands = False
+
+    @property
+    def planned(self) -> bool:
+        """Whether the process stands still again and again."""
+        return self._plan is not None
 
     def begin(self, plan: Callable[[], tuple[int, float]]) -> None:
         """Stand still from now on; `plan` gives the readings of the clock until the next pause, and its seconds."""

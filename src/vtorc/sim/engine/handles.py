@@ -7,19 +7,17 @@ from typing import Any
 
 
 class SimHandle(asyncio.Handle):
-    """A callback in the ready queue; the cheap part of `asyncio.Handle`."""
+    """A callback in the ready queue; the cheap part of `asyncio.Handle`, which the loop fills in."""
 
     __slots__ = ()
+
+    _callback: Callable[..., object]
+    _args: tuple[Any, ...]
+    _context: contextvars.Context
 
     # Class attributes, as a second of virtual time makes thousands of handles and these never differ between them.
     _repr = None
     _source_traceback = None
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context) -> None:
-        self._callback = callback
-        self._args = args
-        self._context = context
-        self._cancelled = False
 
     def cancel(self) -> None:
         """Keep the callback from being called."""
@@ -29,28 +27,19 @@ class SimHandle(asyncio.Handle):
 
 
 class SimTimer(asyncio.TimerHandle):
-    """A callback with an instant of virtual time."""
+    """A callback with an instant of virtual time, which the loop fills in."""
 
     __slots__ = ()
 
+    _callback: Callable[..., object]
+    _args: tuple[Any, ...]
+    _context: contextvars.Context
+    _loop: asyncio.AbstractEventLoop
+    _when: float
+    _scheduled: bool
+
     _repr = None
     _source_traceback = None
-
-    def __init__(
-        self,
-        when: float,
-        callback: Callable[..., object],
-        args: tuple[Any, ...],
-        loop: asyncio.BaseEventLoop,
-        context: contextvars.Context,
-    ) -> None:
-        self._callback = callback
-        self._args = args
-        self._loop = loop
-        self._context = context
-        self._cancelled = False
-        self._when = when
-        self._scheduled = True
 
     def cancel(self) -> None:
         """Keep the callback from being called."""

@@ -19,6 +19,7 @@ Code that runs here must avoid these, because they differ between processes even
 import asyncio
 import contextlib
 import contextvars
+import functools
 import gc
 import heapq
 import random
@@ -43,6 +44,12 @@ _COLLECT_PER_TASK = 200
 _NAMED_TASKS = 20
 _CANCEL_ROUNDS = 50
 _CANCEL_ROUND_S = 60.0
+
+# Names of this module, as a second of virtual time makes hundreds of handles. These make one without its `__init__`,
+# which would cost as much as all that is done with it.
+_copy_context = contextvars.copy_context
+_heappop, _heappush = heapq.heappop, heapq.heappush
+_new_handle, _new_timer = SimHandle.__new__, SimTimer.__new__
 
 
 class SimTask(asyncio.Task[_T]):
@@ -74,6 +81,8 @@ class SimLoop(StandingProcesses):
         self._timer_order = 0
         self._task_order = 0
         self.set_exception_handler(_keep_unhandled)
+        # Does as the method does, and runs no Python code.
+        self.create_future = functools.partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
 
     # --- what asyncio needs of a loop
 
@@ -94,7 +103,11 @@ class SimLoop(StandingProcesses):
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
     ) -> SimHandle:
         """Call `callback` at this instant, after all callbacks that are ready."""
-        handle = SimHandle(callback, args, contextvars.copy_context() if context is None else context)
+        handle = _new_handle(SimHandle)
+        handle._callback = callback
+        handle._args = args
+        handle._context = _copy_context() if context is None else context
+        handle._cancelled = False
         self._queue.append(handle)
         return handle
 
@@ -104,17 +117,29 @@ class SimLoop(StandingProcesses):
         self, delay: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
     ) -> SimTimer:
         """Call `callback` after `delay` virtual seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        return self._set_timer(self._now + delay, callback, args, context)
 
     def call_at(
         self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None
     ) -> SimTimer:
         """Call `callback` at the instant `when`, now if that has passed."""
+        return self._set_timer(when, callback, args, context)
+
+    def _set_timer(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context | None
+    ) -> SimTimer:
         if when < self._now:
             when = self._now
-        timer = SimTimer(when, callback, args, self, contextvars.copy_context() if context is None else context)
+        timer = _new_timer(SimTimer)
+        timer._callback = callback
+        timer._args = args
+        timer._loop = self
+        timer._context = _copy_context() if context is None else context
+        timer._cancelled = False
+        timer._when = when
+        timer._scheduled = True
         self._timer_order = order = self._timer_order + 1
-        heapq.heappush(self._timers, (when, order, timer))
+        _heappush(self._timers, (when, order, timer))
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -229,81 +254,87 @@ class SimLoop(StandingProcesses):
             task.remove_done_callback(ended)
 
     def _run_until(self, done: Callable[[], bool]) -> None:
-        queue, timers = self._queue, self._timers
-        next_collect = self._next_collect()
-        while not done() and not self._unhandled:
-            if queue:
-                self._run_instant(done)
-            elif timers:
-                self._jump()
-            else:
-                raise SimDeadlock(f"at {self._now:.6f} s nothing can happen any more; waiting: {self._describe()}")
-            if self.callbacks >= next_collect:
-                gc.collect()
-                next_collect = self._next_collect()
+        """Run what is ready, then move time to the next timer, and so on.
 
-    def _jump(self) -> None:
-        """Move time to the next timer and run it if it is alone; otherwise make all timers of that instant ready."""
-        timers = self._timers
-        while True:
-            now, _, timer = heapq.heappop(timers)
-            timer._scheduled = False
-            if not timer._cancelled:
-                break
-            self._cancelled_timers -= 1
-            if not timers:
-                return
-        if now > self._now:
-            self._now = now
-        if timers and timers[0][0] <= self._now:
-            self._queue.append(timer)
-            self._make_ready(self._now)
-            return
-        self.callbacks += 1
-        try:
-            timer._context.run(timer._callback, *timer._args)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            self._broke(timer, error)
+        Almost always one callback is ready, or one timer is due: it runs here, and all else in `_run_batch`.
+        """
+        queue, timers, unhandled = self._queue, self._timers, self._unhandled
+        next_collect = self._next_collect()
+        most = self.callbacks + self._instant_limit
+        handle: SimHandle | SimTimer
+        while not unhandled and not done():
+            if not queue:
+                if not timers:
+                    raise SimDeadlock(f"at {self._now:.6f} s nothing can happen any more; waiting: {self._describe()}")
+                if self.callbacks >= next_collect:
+                    gc.collect()
+                    next_collect = self._next_collect()
+                now, _, handle = _heappop(timers)
+                handle._scheduled = False
+                if handle._cancelled:
+                    self._cancelled_timers -= 1
+                    continue
+                if now > self._now:
+                    self._now = now
+                most = self.callbacks + self._instant_limit
+                if timers and timers[0][0] <= self._now:
+                    queue.append(handle)
+                    self._make_ready(self._now)
+                    continue
+            elif len(queue) == 1:
+                if self.callbacks > most:
+                    self._never_ends()
+                handle = queue.popleft()
+            else:
+                self._run_batch()
+                if self.callbacks > most:
+                    self._never_ends()
+                continue
+            self.callbacks += 1
+            if handle._cancelled:
+                continue
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self._broke(handle, error)
 
     def _make_ready(self, now: float) -> None:
         """Move all due timers into the queue."""
         timers = self._timers
         while timers and timers[0][0] <= now:
-            timer = heapq.heappop(timers)[2]
+            timer = _heappop(timers)[2]
             timer._scheduled = False
             if timer._cancelled:
                 self._cancelled_timers -= 1
             else:
                 self._queue.append(timer)
 
-    def _run_instant(self, done: Callable[[], bool]) -> None:
-        """Run ready callbacks, and those that become ready by them, until none is left."""
+    def _run_batch(self) -> None:
+        """Run the callbacks that are ready, but not those that become ready by them."""
         queue = self._queue
-        most = self.callbacks + self._instant_limit
-        while queue and not self._unhandled and not done():
-            batch = len(queue)
-            if self._permute and batch > 1:
-                _shuffle_steps(queue, self.random)
-            for _ in range(batch):
-                if not queue:
-                    break  # a process that stood still let them run in the midst of its callback
-                handle = queue.popleft()
-                if handle._cancelled:
-                    continue
-                try:
-                    handle._context.run(handle._callback, *handle._args)
-                except (SystemExit, KeyboardInterrupt):
-                    raise
-                except BaseException as error:
-                    self._broke(handle, error)
-            self.callbacks += batch
-            if self.callbacks > most:
-                raise SimLivelock(
-                    f"at {self._now:.6f} s {self._instant_limit} callbacks ran and time did not move; "
-                    f"tasks: {self._describe()}"
-                )
+        batch = len(queue)
+        if self._permute:
+            _shuffle_steps(queue, self.random)
+        for _ in range(batch):
+            if not queue:
+                break  # a process that stood still let them run in the midst of its callback
+            handle = queue.popleft()
+            if handle._cancelled:
+                continue
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self._broke(handle, error)
+        self.callbacks += batch
+
+    def _never_ends(self) -> None:
+        raise SimLivelock(
+            f"at {self._now:.6f} s {self._instant_limit} callbacks ran and time did not move; tasks: {self._describe()}"
+        )
 
     def _next_collect(self) -> int:
         """Return the callback after which garbage is collected next.

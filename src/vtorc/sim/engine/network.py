@@ -50,7 +50,7 @@ class Latency:
     def draw(self, generator: random.Random) -> float:
         """Return one delay."""
         # As random.expovariate does, without its call: this runs thousands of times per second of virtual time.
-        drawn = self.least - math.log(1.0 - generator.random()) * (self.mean - self.least)
+        drawn = self.least - _log(1.0 - generator.random()) * (self.mean - self.least)
         return drawn if drawn < self.most else self.most
 
 
@@ -178,45 +178,40 @@ class Network:
 
         Cancelling the returned handle loses the message.
         """
-        link = self._links[source].get(target) or self._link(source, target)
-        if link.cut_since is not None:
-            parked = Parked(arrive, args, order)
-            link.parked.append(parked)
-            return parked
-        return self._launch(link, 0.0, arrive, args, order)
+        return self.send(self._links[source].get(target) or self._link(source, target), arrive, args, order)
 
-    async def call(
+    def call(
         self,
         source: Life,
         target: Process,
         handler: Callable[[], Coroutine[Any, Any, _T]],
         *,
         limit: float | None = None,
-    ) -> _T:
+    ) -> Coroutine[Any, Any, _T]:
         """Run `handler` in `target` and return its result, or raise its error.
 
         Raises NetworkError when `target` does not listen or ends while it works, NoAnswer after `limit` seconds. Waits
         for ever when request or answer is lost, so the caller needs a limit or a deadline. A call that is given up or
         cancelled has its effect if it had arrived; its handler is cancelled in turn, sooner or later.
         """
-        return await self._answer(source, _Call(self, source, target, handler), limit)
+        return self._answer(source, _Call(self, source, target, handler), limit)
 
-    async def call_light(
+    def call_light(
         self,
         source: Life,
         target: Process,
         handler: Callable[[], Coroutine[Any, Any, _T]],
         *,
         limit: float | None = None,
-    ) -> _T:
+    ) -> Coroutine[Any, Any, _T]:
         """Do as `call` does, with a handler that runs as a `LightTask`."""
-        return await self._answer(source, _LightCall(self, source, target, handler), limit)
+        return self._answer(source, _LightCall(self, source, target, handler), limit)
 
-    async def call_instantly(
+    def call_instantly(
         self, source: Life, target: Process, answer: Callable[[], _T], *, limit: float | None = None
-    ) -> _T:
+    ) -> Coroutine[Any, Any, _T]:
         """Do as `call` does, with an `answer` that takes no time in `target`."""
-        return await self._answer(source, _InstantCall(self, source, target, answer), limit)
+        return self._answer(source, _InstantCall(self, source, target, answer), limit)
 
     async def _answer(self, source: Life, exchange: "_InstantCall[_T]", limit: float | None) -> _T:
         if not source.runs:
@@ -240,10 +235,27 @@ class Network:
             await source.until_running()
         return result
 
-    def loses(self, source: Host, target: Host) -> bool:
+    def link(self, source: Host, target: Host) -> _Link:
+        """Return the link from one host to another; its faults are those of now, also later."""
+        return self._links[source].get(target) or self._link(source, target)
+
+    def loses(self, link: _Link) -> bool:
         """Draw whether a message of a call gets lost on this link."""
-        loss = (self._links[source].get(target) or self._link(source, target)).loss
-        return loss > 0 and self._draw() < loss
+        return link.loss > 0 and self._draw() < link.loss
+
+    def send(
+        self, link: _Link, arrive: Callable[..., object], args: tuple[Any, ...], order: Order | None = None
+    ) -> asyncio.TimerHandle | Parked:
+        """Send a message over a link, as `post` does."""
+        if link.cut_since is not None:
+            parked = Parked(arrive, args, order)
+            link.parked.append(parked)
+            return parked
+        return self._launch(link, 0.0, arrive, args, order)
+
+    def new_answer(self) -> "asyncio.Future[Any]":
+        """Return a future for the answer to a call."""
+        return self._loop.create_future()
 
     def chance(self, share: float) -> bool:
         """Draw an event of probability `share`."""
@@ -301,6 +313,8 @@ class Network:
 class _InstantCall(Generic[_T]):
     """A call that its target answers at the moment at which it arrives."""
 
+    __slots__ = ("_abandoned", "_handler", "_network", "_request", "_source", "_target", "answer")
+
     def __init__(self, network: Network, source: Life, target: Process, handler: Callable[[], Any]) -> None:
         self._network = network
         self._source = source
@@ -308,12 +322,14 @@ class _InstantCall(Generic[_T]):
         self._handler = handler
         self._request: asyncio.TimerHandle | Parked | None = None
         self._abandoned = False
-        self.answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[_T] = network.new_answer()
 
     def begin(self) -> None:
         """Send the request."""
-        if not self._network.loses(self._source.host, self._target.host):
-            self._request = self._network.post(self._source.host, self._target.host, self._arrive)
+        network = self._network
+        link = network.link(self._source.host, self._target.host)
+        if not (link.loss and network.loses(link)):
+            self._request = network.send(link, self._arrive, ())
 
     def expire(self) -> None:
         """Fail with NoAnswer, as the limit has passed."""
@@ -328,7 +344,9 @@ class _InstantCall(Generic[_T]):
 
     def _arrive(self) -> None:
         target = self._target
-        if not target.host.up:
+        if target.life.runs and not target.port_closed:
+            self._execute()
+        elif not target.host.up:
             if self._network.chance(_NO_ROUTE_SHARE):
                 asyncio.get_running_loop().call_later(_NO_ROUTE_AFTER, self._fail, "unreachable")
         elif not target.listening:
@@ -345,8 +363,16 @@ class _InstantCall(Generic[_T]):
             self._answered(self._return, result)
 
     def _answered(self, arrive: Callable[..., object], outcome: object) -> None:
-        if not (self._abandoned or self._network.loses(self._target.host, self._source.host)):
-            self._target.when_running(self._reply, arrive, outcome)
+        if self._abandoned:
+            return
+        network, target = self._network, self._target
+        link = network.link(target.host, self._source.host)
+        if link.loss and network.loses(link):
+            return
+        if target.life.runs:
+            network.send(link, arrive, (outcome,))
+        else:
+            target.when_running(self._reply, arrive, outcome)
 
     def _reply(self, arrive: Callable[..., object], outcome: object) -> None:
         self._network.post(self._target.host, self._source.host, arrive, outcome)
@@ -366,7 +392,11 @@ class _InstantCall(Generic[_T]):
 class _Call(_InstantCall[_T]):
     """A call that a task of its target executes."""
 
-    _task: asyncio.Task[_T] | LightTask[_T] | None = None
+    __slots__ = ("_task",)
+
+    def __init__(self, network: Network, source: Life, target: Process, handler: Callable[[], Any]) -> None:
+        super().__init__(network, source, target, handler)
+        self._task: asyncio.Task[_T] | LightTask[_T] | None = None
 
     def abandon(self) -> None:
         """Stop waiting; the task at the target is cancelled, sooner or later."""
@@ -395,6 +425,8 @@ class _Call(_InstantCall[_T]):
 
 class _LightCall(_Call[_T]):
     """A call that a light task of its target executes."""
+
+    __slots__ = ()
 
     def _execute(self) -> None:
         self._task = self._target.life.serve_light(self._handler(), self._executed)

@@ -51,16 +51,28 @@ class ProcessState(enum.Enum):
     FROZEN = "frozen"
 
 
+_RUNNING, _STOPPED, _FROZEN = ProcessState.RUNNING, ProcessState.STOPPED, ProcessState.FROZEN
+"""The states by names of this module, as thousands of messages in each second of real time look at them."""
+
+
 class LightTask(Generic[_T]):
     """A coroutine that runs without an asyncio task, which costs half as much; `done` is called when it has ended.
 
     It may only wait for futures: without a task there is no `asyncio.timeout` and no task group.
     """
 
-    __slots__ = ("_done", "_error", "_result", "_waits", "_work")
+    __slots__ = ("_among", "_done", "_error", "_result", "_waits", "_work")
 
-    def __init__(self, work: Coroutine[Any, Any, _T]) -> None:
+    def __init__(
+        self,
+        work: Coroutine[Any, Any, _T],
+        among: "dict[asyncio.Task[Any] | LightTask[Any], None] | None" = None,
+    ) -> None:
+        """Take the coroutine; the light task is in `among` until it has ended."""
         self._work = work
+        self._among = among
+        if among is not None:
+            among[self] = None
         self._done: Callable[[LightTask[_T]], object] = _forget
         self._waits: asyncio.Future[Any] | None = None
         self._error: BaseException | None = None
@@ -108,6 +120,8 @@ class LightTask(Generic[_T]):
             waits._asyncio_future_blocking = False
             waits.add_done_callback(self._step)
             return
+        if self._among is not None:
+            self._among.pop(self, None)
         done, self._done = self._done, _forget
         done(self)
 
@@ -159,14 +173,8 @@ class Life:
 
     def serve_light(self, work: Coroutine[Any, Any, _T], done: Callable[[LightTask[_T]], object]) -> LightTask[_T]:
         """Run `work` as a light task, which the end of the process cancels; `done` gets the light task at its end."""
-        light_task = LightTask(work)
-
-        def ended(light_task: LightTask[_T]) -> None:
-            self._tasks.pop(light_task, None)
-            done(light_task)
-
-        self._tasks[light_task] = None
-        light_task.run(ended)
+        light_task = LightTask(work, self._tasks)
+        light_task.run(done)
         return light_task
 
     def _forget(self, task: "asyncio.Task[Any]") -> None:
@@ -210,15 +218,11 @@ class Process:
         """Whether it takes no new connections any more, and goes on with those that are open."""
         self._text = f"{name}@{host.name}"
         self._lives = 0
-        self._life = Life(self, 0)
-        self._life.alive = self._life.runs = False
+        self.life = Life(self, 0)
+        """The present incarnation, or the last one if there is none."""
+        self.life.alive = self.life.runs = False
         self._deferred: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         host.processes.append(self)
-
-    @property
-    def life(self) -> Life:
-        """The present incarnation, or the last one if there is none."""
-        return self._life
 
     @property
     def running(self) -> bool:
@@ -228,7 +232,7 @@ class Process:
     @property
     def listening(self) -> bool:
         """Whether its port is open: the kernel accepts connections for a frozen process too."""
-        return self.state is not ProcessState.STOPPED and self.host.up and not self.port_closed
+        return self.state is not _STOPPED and self.host.up and not self.port_closed
 
     def start(self) -> Life:
         """Begin a new incarnation; the host must be up and the process stopped."""
@@ -237,8 +241,8 @@ class Process:
         self.state = ProcessState.RUNNING
         self.port_closed = False
         self._lives += 1
-        self._life = Life(self, self._lives)
-        return self._life
+        self.life = Life(self, self._lives)
+        return self.life
 
     def crash(self) -> None:
         """End the process as SIGKILL does; nothing happens if it is stopped."""
@@ -247,13 +251,13 @@ class Process:
         self.state = ProcessState.STOPPED
         self.frozen_since = None
         self._deferred.clear()
-        self._life.end()
+        self.life.end()
 
     def freeze(self) -> None:
         """Stop executing, as SIGSTOP does: connections stay open, and no answers are sent."""
         if self.state is ProcessState.RUNNING:
             self.state = ProcessState.FROZEN
-            self._life.runs = False
+            self.life.runs = False
             self.frozen_since = asyncio.get_running_loop().time()
 
     def thaw(self) -> None:
@@ -261,7 +265,7 @@ class Process:
         if self.state is not ProcessState.FROZEN:
             return
         self.state = ProcessState.RUNNING
-        self._life.runs = True
+        self.life.runs = True
         self.frozen_since = None
         deferred, self._deferred = self._deferred, []
         for callback, args in deferred:
@@ -269,9 +273,9 @@ class Process:
 
     def when_running(self, callback: Callable[..., object], *args: Any) -> None:
         """Call at once, or when the process thaws, or never if it ends before."""
-        if self.state is ProcessState.RUNNING:
+        if self.state is _RUNNING:
             callback(*args)
-        elif self.state is ProcessState.FROZEN:
+        elif self.state is _FROZEN:
             self._deferred.append((callback, args))
 
     def __str__(self) -> str:

@@ -12,23 +12,21 @@ class End:
     """One end of a stream. `on_close` is called once, when this end learns that the stream is closed."""
 
     def __init__(self, stream: "Stream", life: Life) -> None:
-        self._stream = stream
+        self._network = stream.network
         self.life = life
+        self.peer: End
+        """The other end."""
         self.open = True
         self.closed_at: float | None = None
         self.on_close: Callable[[], None] | None = None
         self._order = Order()
         life.at_end.append(self._process_ended)
 
-    @property
-    def peer(self) -> "End":
-        """The other end."""
-        return self._stream.server if self is self._stream.client else self._stream.client
-
     def send(self, arrive: Callable[..., object], *args: Any) -> None:
         """Have `arrive` called at the other end, after all earlier messages; does nothing once this end is closed."""
         if self.open:
-            self._post(self.peer._receive, arrive, args)
+            peer = self.peer
+            self._network.post(self.life.host, peer.life.host, peer._receive, arrive, args, order=self._order)
 
     def close(self) -> None:
         """Close this end without a call of its `on_close`; the other end learns of it when the network lets it."""
@@ -38,17 +36,20 @@ class End:
     def heard_until(self) -> float:
         """Return until when heartbeats of the peer can have come: now, or when the link or the peer went silent."""
         peer = self.peer
-        cut = self._stream.network.cut_since(peer.life.host, self.life.host)
+        cut = self._network.cut_since(peer.life.host, self.life.host)
         frozen = peer.life.process.frozen_since if peer.life.alive else peer.life.ended_at
         silent = [since for since in (cut, frozen, peer.closed_at) if since is not None]
         return min(silent, default=asyncio.get_running_loop().time())
 
     def _post(self, arrive: Callable[..., object], *args: Any) -> None:
-        self._stream.network.post(self.life.host, self.peer.life.host, arrive, *args, order=self._order)
+        self._network.post(self.life.host, self.peer.life.host, arrive, *args, order=self._order)
 
     def _receive(self, arrive: Callable[..., object], args: tuple[Any, ...]) -> None:
         if self.open:
-            self.life.process.when_running(self._handle, arrive, args)
+            if self.life.runs:
+                arrive(*args)
+            else:
+                self.life.process.when_running(self._handle, arrive, args)
         elif self.life.host.up:
             self._post(self.peer._closed)
 
@@ -89,6 +90,7 @@ class Stream:
         self.network = network
         self.client = End(self, client)
         self.server = End(self, server)
+        self.client.peer, self.server.peer = self.server, self.client
 
 
 async def connect(network: Network, source: Life, target: Process) -> Stream:

@@ -98,7 +98,34 @@ class Recovered:
     steps: tuple[Done, ...]
 
 
+_IS_DOWN = "is down"
+
 Event = Wrote | Received | Applied | Committed | Crashed | Restarted | Restored | Pointed | Writable | Recovered
+
+
+class _FollowedServer:
+    """The fields of a model's `Tablet` that a run changes, of which each event changes one or two."""
+
+    __slots__ = ("log", "read_only", "relay", "source", "up", "visible")
+
+    def __init__(self, tablet: Tablet) -> None:
+        self.up = tablet.up
+        self.read_only = tablet.read_only
+        self.source = tablet.source
+        self.log = tablet.log
+        self.visible = tablet.visible
+        self.relay = tablet.relay
+
+    def as_tablet(self) -> Tablet:
+        """Return the tablet of the model."""
+        return Tablet(
+            up=self.up,
+            read_only=self.read_only,
+            source=self.source,
+            log=self.log,
+            visible=self.visible,
+            relay=self.relay,
+        )
 
 
 @dataclass(slots=True)
@@ -107,45 +134,52 @@ class Path:
 
     plan: ModelPlan
     steps: int = 0
-    _tablets: list[Tablet] = field(init=False)
+    _servers: list[_FollowedServer] = field(init=False)
     _acknowledged: int = 0
     _numbers: dict[Write, int] = field(default_factory=dict)
     _ever: dict[int, int] = field(default_factory=dict)
     """The tablets that ever received an unacknowledged write; a later crash does not undo an acknowledgement."""
 
     def __post_init__(self) -> None:
-        self._tablets = [Tablet() for _ in self.plan.members]
+        self._servers = [_FollowedServer(Tablet()) for _ in self.plan.members]
 
     def follow(self, event: Event) -> PathViolation | None:
         """Take the step of one more event; returns why the model has no such step, None if it has."""
         self.steps += 1
         if isinstance(event, Recovered):
             return follows(event.steps)
-        tablet = self._tablets[event.tablet]
+        server = self._servers[event.tablet]
         why = ""
         match event:
-            case Received() | Applied() | Wrote() | Committed():
-                why = self._write(event, tablet)
+            case Received():
+                why = self._received(event, server)
+            case Applied():
+                why = self._applied(event, server)
+            case Wrote():
+                why = self._wrote(event, server)
+            case Committed():
+                why = self._committed(event, server)
             case Crashed():
                 self._take(mysql.crashed(self.plan, self._state, event.tablet))
             case Restarted():
                 why = self._restart(event)
             case Restored():
-                other = self._tablets[event.copy_of]
+                other = self._servers[event.copy_of]
                 copied = other.log if event.shows_waiting else other.visible
-                self._tablets[event.tablet] = Tablet(up=False, log=copied, visible=copied)
+                self._servers[event.tablet] = _FollowedServer(Tablet(up=False, log=copied, visible=copied))
             case Pointed():
-                self._tablets[event.tablet] = tablet._replace(source=event.source, relay=0)
+                server.source, server.relay = event.source, 0
             case Writable():
-                why = self._writable(event, tablet)
-        name = self.plan.members[event.tablet].alias
-        return PathViolation(f"step {self.steps}, {event}: {name}: {why}") if why else None
+                why = self._writable(event, server)
+        if not why:
+            return None
+        return PathViolation(f"step {self.steps}, {event}: {self.plan.members[event.tablet].alias}: {why}")
 
     @property
     def _state(self) -> State:
-        """The whole state, for rare steps; frequent steps change their tablet alone."""
+        """The whole state, for rare steps; frequent steps change their server alone."""
         return State(
-            tablets=tuple(self._tablets),
+            tablets=tuple(server.as_tablet() for server in self._servers),
             coordinators=(),
             lock=NO_TABLET,
             topo_primary=NO_TABLET,
@@ -157,49 +191,65 @@ class Path:
         )
 
     def _take(self, state: State) -> None:
-        self._tablets = list(state.tablets)
+        self._servers = [_FollowedServer(tablet) for tablet in state.tablets]
 
-    def _write(self, event: Wrote | Received | Applied | Committed, tablet: Tablet) -> str:
-        number = self._numbers.setdefault(event.write, len(self._numbers))
+    def _number(self, write: Write) -> int:
+        return self._numbers.setdefault(write, len(self._numbers))
+
+    def _received(self, event: Received, server: _FollowedServer) -> str:
+        number = self._number(event.write)
         write = 1 << number
-        if not tablet.up:
-            return "is down"
-        match event:
-            case Received():
-                if tablet.source == NO_TABLET or not self._tablets[tablet.source].log & write:
-                    return "has received a write that its source lacks"
-                if number in self._ever:
-                    self._ever[number] |= 1 << event.tablet
-                changed = tablet._replace(relay=tablet.relay | write)
-            case Applied():
-                if not tablet.relay & write:
-                    return "has applied a write that it did not receive"
-                changed = tablet._replace(
-                    log=tablet.log | write, visible=tablet.visible | write, relay=tablet.relay & ~write
-                )
-            case Wrote():
-                self._ever[number] = 0
-                if tablet.read_only and not event.by_hand:
-                    return "has taken a write although it is read-only"
-                changed = tablet._replace(log=tablet.log | write)
-            case Committed():
-                holders = self._ever.pop(number, 0).bit_count()
-                if event.acknowledged:
-                    if holders < self.plan.acks:
-                        return f"has an acknowledged write that only {holders} replicas ever received"
-                    self._acknowledged |= write
-                changed = tablet._replace(visible=tablet.visible | write)
-        self._tablets[event.tablet] = changed
+        if not server.up:
+            return _IS_DOWN
+        if server.source == NO_TABLET or not self._servers[server.source].log & write:
+            return "has received a write that its source lacks"
+        if number in self._ever:
+            self._ever[number] |= 1 << event.tablet
+        server.relay |= write
+        return ""
+
+    def _applied(self, event: Applied, server: _FollowedServer) -> str:
+        write = 1 << self._number(event.write)
+        if not server.up:
+            return _IS_DOWN
+        if not server.relay & write:
+            return "has applied a write that it did not receive"
+        server.log |= write
+        server.visible |= write
+        server.relay &= ~write
+        return ""
+
+    def _wrote(self, event: Wrote, server: _FollowedServer) -> str:
+        number = self._number(event.write)
+        if not server.up:
+            return _IS_DOWN
+        self._ever[number] = 0
+        if server.read_only and not event.by_hand:
+            return "has taken a write although it is read-only"
+        server.log |= 1 << number
+        return ""
+
+    def _committed(self, event: Committed, server: _FollowedServer) -> str:
+        number = self._number(event.write)
+        if not server.up:
+            return _IS_DOWN
+        holders = self._ever.pop(number, 0).bit_count()
+        if event.acknowledged:
+            if holders < self.plan.acks:
+                return f"has an acknowledged write that only {holders} replicas ever received"
+            self._acknowledged |= 1 << number
+        server.visible |= 1 << number
         return ""
 
     def _restart(self, event: Restarted) -> str:
         self._take(mysql.restarted(self._state, event.tablet))
-        held = self._tablets[event.tablet].held.bit_count()
+        server = self._servers[event.tablet]
+        held = (server.log | server.relay).bit_count()
         return "" if held == event.held else f"has {event.held} writes after its start, not {held}"
 
-    def _writable(self, event: Writable, tablet: Tablet) -> str:
-        self._tablets[event.tablet] = tablet._replace(read_only=not event.writable)
+    def _writable(self, event: Writable, server: _FollowedServer) -> str:
+        server.read_only = not event.writable
         if not event.writable or event.by_hand:
             return ""
-        lost = self._acknowledged & ~tablet.log
+        lost = self._acknowledged & ~server.log
         return f"takes writes, and lacks {lost.bit_count()} acknowledged ones" if lost else ""

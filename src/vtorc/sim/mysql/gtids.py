@@ -48,5 +48,6 @@ class GtidLog:
     def value(self) -> GtidSet:
         """The set as an immutable value."""
         if self._value is None:
-            self._value = GtidSet(tuple((series, tuple(each)) for series, each in sorted(self._series.items()) if each))
+            in_order = sorted(self._series) if len(self._series) > 1 else self._series
+            self._value = GtidSet(tuple([(each, tuple(self._series[each])) for each in in_order]))
         return self._value

@@ -75,7 +75,9 @@ class MysqldProcess:
 
     def in_life(self, life: Life, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
         """Call back unless that incarnation of the process has ended."""
-        if life.alive:
+        if life.runs:
+            callback(*args)
+        elif life.alive:
             self.process.when_running(callback, *args)
 
 

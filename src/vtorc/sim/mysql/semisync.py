@@ -91,4 +91,6 @@ class AckWaits:
         """Return the last position that enough replicas acknowledged, -1 if there is none."""
         if len(self._acked) < self.count:
             return -1
+        if self.count == 1:
+            return max(self._acked.values())
         return sorted(self._acked.values(), reverse=True)[self.count - 1]
