@@ -99,6 +99,12 @@ class KnownTablet:
         return is_replica_type(TabletType[self.tablet.type])
 
     @property
+    def is_analysed(self) -> bool:
+        """Whether Vitess looks at the tablet: by its type, and because its shard has a policy and is no snapshot."""
+        has_role = self.tablet.type == TabletType.PRIMARY.name or self.is_replica_type
+        return has_role and self.shard.durability is not None and not self.shard.keyspace_is_snapshot
+
+    @property
     def is_valid(self) -> bool:
         """Whether the last probe was answered."""
         return self.tablet.reach == "answers"
@@ -193,8 +199,12 @@ def known_tablets(memory: ServerMemory, keyspace: str = "", shard: str = "") -> 
     """Yield the tablets of these shards."""
     limits = TodayLimits.of(memory.settings)
     for form in watched_shards(memory, keyspace, shard):
-        for tablet in form.tablets:
-            yield KnownTablet(form, tablet, limits)
+        yield from known_of(form, limits)
+
+
+def known_of(shard: ShardForm, limits: TodayLimits) -> Iterator[KnownTablet]:
+    """Yield the tablets of one shard."""
+    return (KnownTablet(shard, tablet, limits) for tablet in shard.tablets)
 
 
 def findings_by_tablet(shard: ShardForm) -> dict[str, list[FindingForm]]:
