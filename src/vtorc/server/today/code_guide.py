@@ -163,7 +163,7 @@ GUIDES: Mapping[Code, CodeGuide] = {
         acts="It writes the tablet record anew, a minute later.",
         refuses="It replaces no primary that lives.",
         operator="Nothing; see which backup the topology server was restored from.",
-        scenario="25-topology-restored",
+        scenario="25-topology-made-anew",
     ),
     Code.STALE_TOPO_PRIMARY: CodeGuide(
         seen="A second tablet has a record as primary, of an earlier term.",

@@ -1,5 +1,6 @@
 """Each tablet among the others of its shard: what Vitess' vtorc works out by joins of its tables."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,6 +52,8 @@ class TodayLimits:
     """Seconds between two probes (`--instance-poll-time`)."""
     lag: float = 10.0
     """Seconds of lag above which a replica counts as lagging (`--reasonable-replication-lag`)."""
+    ignored_hosts: tuple[re.Pattern[str], ...] = ()
+    """Hosts that fit one are in no list of problems (`--problem-ignore-hostname-filters`)."""
 
     @classmethod
     def of(cls, settings: dict[str, SettingForm]) -> "TodayLimits":
@@ -58,11 +61,19 @@ class TodayLimits:
         return cls(
             poll=_seconds(settings.get("instance-poll-time"), cls().poll),
             lag=_seconds(settings.get("reasonable-replication-lag"), cls().lag),
+            ignored_hosts=tuple(map(re.compile, _words(settings.get("problem-ignore-hostname-filters")))),
         )
 
 
 def _seconds(setting: SettingForm | None, default: float) -> float:
     return setting.value if setting is not None and isinstance(setting.value, float) else default
+
+
+DEFAULT_LIMITS = TodayLimits()
+
+
+def _words(setting: SettingForm | None) -> list[str]:
+    return setting.value if setting is not None and isinstance(setting.value, list) else []
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,11 @@ class KnownTablet:
     def is_valid(self) -> bool:
         """Whether the last probe was answered."""
         return self.tablet.reach == "answers"
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether the settings leave its host out of lists of problems."""
+        return any(pattern.search(self.tablet.mysql_host) for pattern in self.limits.ignored_hosts)
 
     @property
     def has_source(self) -> bool:

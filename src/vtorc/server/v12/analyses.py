@@ -6,7 +6,7 @@ from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import TabletType
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.frames import StatusFrame
-from vtorc.server.today.known import KnownTablet, TodayLimits
+from vtorc.server.today.known import KnownTablet
 from vtorc.server.today.structure import structure_warnings
 from vtorc.server.today.summaries import summaries
 from vtorc.server.v12 import downtime
@@ -114,7 +114,7 @@ def _entry(
 
 
 def _known(server: Server) -> KnownTablet:
-    return KnownTablet(server.shard, server.tablet, TodayLimits())
+    return KnownTablet(server.shard, server.tablet, server.limits)
 
 
 def _warnings(server: Server) -> list[str]:
