@@ -31,6 +31,7 @@ from vtorc.control.topology_advice import TopologyAdvice
 from vtorc.core.decision.decisions import DecisionLimits
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.clock import Clock
+from vtorc.core.facts.standing import StandingHolds
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe import ProbePace
@@ -165,7 +166,7 @@ async def run_fleet(
         for hear in (log.held, *(each.held for each in history)):
             fleet.holds.listen(hear)
         ready(fleet, tablets)
-        _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch))
+        _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch), cell=store.settings.cell or None)
         async with rare_garbage_collection(lambda: fleet.is_recovering), notifying.running(), http.serving():
             await fleet.run()
         _log.info("stopped")
@@ -355,6 +356,7 @@ def recovery_bounds(settings: Settings) -> Bounds:
     return Bounds(
         deadlines=Deadlines(call=settings.remote_operation_timeout, catch_up=settings.wait_replicas_timeout),
         same_cell_only=settings.prevent_cross_cell_failover,
+        tolerable_lag=settings.tolerable_replication_lag,
     )
 
 
@@ -372,6 +374,13 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
             thresholds=DetectionThresholds(),
             default_durability=settings.durability,
             promotion_rules=dict(settings.durability_params),
+            standing=StandingHolds(
+                cells_to_watch=settings.cells_to_watch,
+                cells_no_recovery=settings.cells_no_recovery,
+                ignored_hosts=settings.recovery_ignore_hostname_filters,
+                unpromoted_hosts=settings.promotion_ignore_hostname_filters,
+                excluded_hosts=settings.discovery_ignore_hostname_filters,
+            ),
             rejudge_every=settings.recovery_poll_duration,
         ),
         pace=ProbePace(

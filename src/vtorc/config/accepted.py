@@ -1,39 +1,24 @@
-"""Flags and keys of Vitess that have no effect in vtorc, accepted so that old command lines and files keep working.
+"""Flags and keys of Vitess that change nothing in vtorc, accepted so that old command lines and files keep working.
 
-Each row has the reason, then the names, which are those of Vitess v11 to v24. A key that forbids an action is refused
-if vtorc cannot leave that action out, unless its value forbids nothing. Otherwise vtorc would act where it must not.
+Each row has the reason, then the names, which are those of Vitess v11 to v24. There are two kinds of them. Some ask for
+a thing that vtorc, or Vitess itself, does not have. The others ask for what vtorc always does, or for a step that its
+own rules replace. A key that forbids an action is refused if vtorc cannot leave that action out, unless its value
+forbids nothing. Otherwise vtorc would act where it must not.
 """
 
 from typing import Any
 
-from vtorc.config.kinds import ANYTHING, SWITCH, ValueKind
+from vtorc.config.kinds import ANYTHING, SWITCH, ValueKind, choice
 from vtorc.config.orchestrator import harmless
 from vtorc.config.setting import Setting, Spelling, Where
 
-_ONE_LOG = "vtorc writes one log, to standard error and into --log-dir"
-_NO_SERVER = "vtorc serves no gRPC and no MySQL protocol"
-_OTHER_TOPO = "this version supports no topology server of that kind"
-_NO_TRACING = "vtorc exports no traces"
-_NO_PUSH = "vtorc pushes no statistics"
-_NO_HTTP = "the HTTP server of this version does not have it"
-_NO_DATABASE = "vtorc keeps the state of the shards in memory, not in a database"
-_LEFTOVER = "a remainder of orchestrator's own commands"
-_ONE_CALL = "each tablet has one connection, and one task probes it"
-_VTTABLET_ONLY = "vtorc calls vttablet, which queries its mysqld"
-_BY_RECORD = "vtorc finds tablets by their records in the topology server"
-_NO_SWAP = "vtorc replaces no intermediate primary, and promotes once"
-_FIXED = "vtorc's failover has no such step to tune"
-
-# reason, switches, flags with a value
-_FLAGS: tuple[tuple[str, str, str], ...] = (
-    (_ONE_LOG, "logtostderr alsologtostderr", "stderrthreshold vmodule log-backtrace-at log-link v"),
-    ("the last five log files are kept", "", "keep-logs keep-logs-by-mtime purge-logs-interval"),
-    ("errors are logged with their cause", "stack log-err-stacks", ""),
-    (_NO_HTTP, "pprof-http", "table-refresh-interval"),
-    ("there is no Go runtime in vtorc", "catch-sigpipe", "pprof cpu-profile max-stack-size"),
-    ("--shutdown-wait-time alone bounds the stop", "", "lameduck-period onterm-timeout onclose-timeout"),
+# Things that do not exist: reason, switches, flags with a value
+_ABSENT_FLAGS: tuple[tuple[str, str, str], ...] = (
+    ("vtorc is no Go program", "catch-sigpipe pprof-http", "pprof cpu-profile max-stack-size vmodule log-backtrace-at"),
+    ("vtorc.log keeps its name, so that no link has to lead to it", "", "log-link"),
+    ("the pages of vtorc follow changes, and have no interval", "", "table-refresh-interval"),
     (
-        _NO_SERVER,
+        "vtorc serves no gRPC and no MySQL protocol",
         "grpc-server-keepalive-enforcement-policy-permit-without-stream",
         """
         grpc-port grpc-bind-address grpc-cert grpc-key grpc-ca grpc-crl grpc-server-ca grpc-auth-mode
@@ -50,12 +35,12 @@ _FLAGS: tuple[tuple[str, str, str], ...] = (
         """,
     ),
     (
-        _OTHER_TOPO,
+        "--topo-implementation refuses k8s: vtorc has no topology server in Kubernetes",
         "",
         "topo-k8s-kubeconfig topo-k8s-context topo-k8s-namespace",
     ),
     (
-        _NO_TRACING,
+        "vtorc exports no traces; its history has each step of a recovery with its duration",
         "grpc-enable-tracing tracing-enable-logging",
         """
         tracer tracing-sampling-rate tracing-sampling-type jaeger-agent-host datadog-agent-host
@@ -63,98 +48,79 @@ _FLAGS: tuple[tuple[str, str, str], ...] = (
         """,
     ),
     (
-        _NO_PUSH,
+        "vtorc pushes no statistics; Prometheus reads /metrics, and all that there is",
         "emit-stats grpc-prometheus",
         "stats-backend stats-emit-period stats-common-tags stats-combine-dimensions stats-drop-variables",
     ),
     (
-        _ONE_CALL,
-        "",
-        """
-        tablet-manager-protocol tablet-manager-grpc-concurrency tablet-manager-grpc-connpool-size
-        discovery-workers grpc-dial-concurrency-limit
-        """,
-    ),
-    (
-        "messages are not compressed, and windows are sized by gRPC",
-        "",
-        "grpc-compression grpc-initial-conn-window-size grpc-initial-window-size",
-    ),
-    ("revocation lists are not read", "", "tablet-manager-grpc-crl"),
-    (
-        _NO_DATABASE,
+        "vtorc keeps the state of the shards in memory, not in a database",
         "enable-database-update",
         "backend-read-concurrency backend-write-concurrency snapshot-topology-interval",
     ),
-    ("--lock-timeout and --topo-etcd-lease-ttl bound a lock", "", "lock-shard-timeout"),
     ("vtorc never writes its settings file", "", "config-persistence-min-interval"),
     (
-        _LEFTOVER,
+        "a word of orchestrator's own commands, which vtorc does not have",
         "skip-unresolve skip-unresolve-check skip-continuous-registration ignore-raft-setup grab-election",
         "binlog statement tag promotion-rule s d",
     ),
 )
 
-_KEYS: tuple[tuple[str, str], ...] = (
+_NO_CRAWL = "vtorc finds tablets by their records in the topology server, and does not crawl or resolve names"
+_NO_QUERY = "vttablet queries its mysqld, and vtorc sends no such query"
+
+# The same for keys of the file
+_ABSENT_KEYS: tuple[tuple[str, str], ...] = (
+    (_NO_QUERY, "ReplicationCredentialsQuery ReplicationLagQuery DetectSemiSyncEnforcedQuery DetectPromotionRuleQuery"),
     (
-        _VTTABLET_ONLY,
+        "vtorc holds one connection to each mysqld, on which it sends nothing",
         """
         MySQLTopologyUseMutualTLS MySQLTopologyUseMixedTLS MySQLTopologySSLCAFile MySQLTopologySSLCertFile
         MySQLTopologySSLPrivateKeyFile MySQLTopologySSLSkipVerify TLSCacheTTLFactor
         MySQLConnectTimeoutSeconds MySQLDiscoveryReadTimeoutSeconds MySQLTopologyReadTimeoutSeconds
-        MySQLConnectionLifetimeSeconds DefaultInstancePort UseSuperReadOnly
-        InstanceDBExecContextTimeoutSeconds ReplicationCredentialsQuery ReplicationLagQuery
-        DetectSemiSyncEnforcedQuery
+        MySQLConnectionLifetimeSeconds InstanceDBExecContextTimeoutSeconds
         """,
     ),
+    ("tablet records name the ports", "DefaultInstancePort"),
+    ("vtorc listens on addresses, not on a socket file", "ListenSocket"),
     (
-        _NO_HTTP,
-        """
-        ListenSocket ProblemIgnoreHostnameFilters HTTPAdvertise
-        """,
-    ),
-    (
-        "vtorc has no tokens and no OAuth",
+        "vtorc has no OAuth and none of its tokens",
         "AccessTokenUseExpirySeconds AccessTokenExpiryMinutes OAuthClientId OAuthClientSecret OAuthScopes",
     ),
-    ("PowerAuthUsers names the operators one by one", "PowerAuthGroups"),
-    ("vtorc is no client of an HTTP server", "SSLSkipVerify"),
+    ("PowerAuthUsers names the operators one by one, and no group gets more rights", "PowerAuthGroups"),
+    ("vtorc is no client of an HTTP server of its own kind", "SSLSkipVerify"),
     (
-        _ONE_CALL,
+        "vtorc has no queue of discoveries",
         """
         DiscoveryMaxConcurrency DiscoveryQueueCapacity DiscoveryQueueMaxStatisticsSize
         DiscoveryCollectionRetentionSeconds
         """,
     ),
     (
-        _BY_RECORD,
+        _NO_CRAWL,
         """
         DiscoverySeeds DiscoveryIgnoreReplicaHostnameFilters DiscoveryIgnorePrimaryHostnameFilters
         DiscoverByShowSlaveHosts UnseenInstanceForgetHours HostnameResolveMethod MySQLHostnameResolveMethod
         ExpiryHostnameResolvesMinutes RejectHostnameResolvePattern SkipBinlogServerUnresolveCheck
+        """,
+    ),
+    (
+        "a tablet record names cell, keyspace and shard; Vitess has no regions, pools, domains or aliases of hosts",
+        """
         DataCenterPattern DetectDataCenterQuery RegionPattern DetectRegionQuery PhysicalEnvironmentPattern
         DetectPhysicalEnvironmentQuery DetectInstanceAliasQuery DetectClusterDomainQuery
-        DetectClusterAliasQuery ClusterNameToAlias CandidateInstanceExpireMinutes InstancePoolExpiryMinutes
-        SupportFuzzyPoolHostnames OSCIgnoreHostnameFilters
+        DetectClusterAliasQuery ClusterNameToAlias InstancePoolExpiryMinutes SupportFuzzyPoolHostnames
+        OSCIgnoreHostnameFilters
         """,
     ),
-    ("a tablet's type decides whether it may be promoted", "DetectPromotionRuleQuery"),
     (
-        _FIXED,
+        "Vitess has no intermediate primaries, co-primaries and binlog servers",
         """
-        MaxConcurrentReplicaOperations ReasonableMaintenanceReplicationLagSeconds VerifyReplicationFilters
-        InstanceBulkOperationsWaitTimeoutSeconds BinlogEventsChunkSize ReduceReplicationAnalysisCount
-        FailureDetectionPeriodBlockMinutes RecoverIntermediatePrimaryClusterFilters
-        FailPrimaryPromotionIfSQLThreadNotUpToDate DelayPrimaryPromotionIfSQLThreadNotUpToDate
-        DetachLostReplicasAfterPrimaryFailover PrimaryFailoverDetachReplicaPrimaryHost
-        ApplyMySQLPromotionAfterPrimaryFailover CoPrimaryRecoveryMustPromoteOtherCoPrimary
-        PostponeReplicaRecoveryOnLagMinutes PrimaryFailoverLostInstancesDowntimeMinutes
+        RecoverIntermediatePrimaryClusterFilters CoPrimaryRecoveryMustPromoteOtherCoPrimary
+        PostIntermediatePrimaryFailoverProcesses PostTakePrimaryProcesses BinlogEventsChunkSize
         """,
     ),
-    ("a replica is promoted only after it applied all that it received", "FailPrimaryPromotionOnLagMinutes"),
-    (_NO_SWAP, "PostIntermediatePrimaryFailoverProcesses PostTakePrimaryProcesses"),
     (
-        _NO_DATABASE,
+        "vtorc keeps the state of the shards in memory, not in a database",
         """
         BackendDB SkipOrchestratorDatabaseUpdate PanicIfDifferentDatabaseDeploy MySQLOrchestratorHost
         MySQLOrchestratorPort MySQLOrchestratorDatabase MySQLOrchestratorUser MySQLOrchestratorPassword
@@ -163,15 +129,19 @@ _KEYS: tuple[tuple[str, str], ...] = (
         MySQLOrchestratorUseMutualTLS MySQLOrchestratorMaxPoolConnections
         MySQLOrchestratorReadTimeoutSeconds MySQLOrchestratorRejectReadOnly BufferInstanceWrites
         InstanceWriteBufferSize InstanceFlushIntervalMilliseconds SnapshotTopologiesIntervalHours
+        ReduceReplicationAnalysisCount
         """,
     ),
     (
-        "only the topology server names the primary",
+        "in Vitess only the topology server names the primary",
         "KVClusterPrimaryPrefix ConsulAddress ConsulScheme ConsulAclToken ConsulCrossDataCenterDistribution ZkAddress",
     ),
     (
-        "several vtorcs coordinate through the shard lock",
-        "RaftEnabled RaftBind RaftAdvertise RaftDataDir DefaultRaftPort RaftNodes ExpectFailureAnalysisConcensus",
+        "Vitess has no raft: several vtorcs coordinate through the shard lock",
+        """
+        RaftEnabled RaftBind RaftAdvertise RaftDataDir DefaultRaftPort RaftNodes ExpectFailureAnalysisConcensus
+        HTTPAdvertise
+        """,
     ),
     (
         "there are no orchestrator agents in Vitess",
@@ -183,16 +153,98 @@ _KEYS: tuple[tuple[str, str], ...] = (
     ),
 )
 
-_BY_TYPE = "a tablet of type DRAINED is left alone"
-_FORBIDDING: tuple[tuple[str, ValueKind[Any]], ...] = (
-    ("DiscoveryIgnoreHostnameFilters", harmless(_BY_TYPE, [])),
-    ("RecoveryIgnoreHostnameFilters", harmless(_BY_TYPE, [])),
-    ("PromotionIgnoreHostnameFilters", harmless("a tablet of type RDONLY is never promoted", [])),
-    ("PreventCrossRegionPrimaryFailover", harmless("use --prevent-cross-cell-failover", False)),
+_ONE_LOG = "all lines go to standard error, and with --log-dir into vtorc.log as well, from --log-level on"
+_APPLIED = (
+    "a replica is promoted only after it has applied all that it received; after --wait-replicas-timeout the promotion "
+    "is refused"
 )
 
+# What vtorc always does: sentence, switches, flags with a value
+_ALWAYS_FLAGS: tuple[tuple[str, str, str], ...] = (
+    (_ONE_LOG, "logtostderr alsologtostderr", "stderrthreshold v"),
+    (
+        "the last five log files are kept, of --log-rotate-max-size each",
+        "",
+        """
+        keep-logs keep-logs-by-mtime purge-logs-interval
+        """,
+    ),
+    ("an error is logged with its cause, and a mistake of vtorc itself with its traceback", "stack log-err-stacks", ""),
+    ("--shutdown-wait-time alone bounds the stop", "", "lameduck-period onterm-timeout onclose-timeout"),
+    (
+        "each tablet has one lasting connection, and at most 16 are opened at a time",
+        "",
+        """
+        tablet-manager-grpc-concurrency tablet-manager-grpc-connpool-size discovery-workers
+        grpc-dial-concurrency-limit
+        """,
+    ),
+    (
+        "messages are not compressed, and gRPC sizes its windows by the delay of the network",
+        "",
+        "grpc-compression grpc-initial-conn-window-size grpc-initial-window-size",
+    ),
+)
 
-def _accepted(name: str, *, reason: str, where: Where, kind: ValueKind[Any]) -> Setting:
+_ALWAYS_KEYS: tuple[tuple[str, str], ...] = (
+    (
+        _APPLIED,
+        """
+        FailPrimaryPromotionIfSQLThreadNotUpToDate DelayPrimaryPromotionIfSQLThreadNotUpToDate
+        FailPrimaryPromotionOnLagMinutes
+        """,
+    ),
+    ("vttablet sets super_read_only together with read_only", "UseSuperReadOnly"),
+    (
+        "a replica with filters is no full copy, and is not promoted (`TabletUnfit`)",
+        "VerifyReplicationFilters",
+    ),
+    ("a problem is detected once, until it is gone", "FailureDetectionPeriodBlockMinutes"),
+    (
+        "a promoted tablet loses its source and takes writes; a replica that did not answer is attached later",
+        """
+        ApplyMySQLPromotionAfterPrimaryFailover PrimaryFailoverDetachReplicaPrimaryHost
+        DetachLostReplicasAfterPrimaryFailover
+        """,
+    ),
+    (
+        "a lost tablet is told until it is back, or a hold silences it",
+        "PrimaryFailoverLostInstancesDowntimeMinutes",
+    ),
+    (
+        "all replicas are re-pointed at the same time, and none delays the promotion",
+        """
+        MaxConcurrentReplicaOperations InstanceBulkOperationsWaitTimeoutSeconds PostponeReplicaRecoveryOnLagMinutes
+        ReasonableMaintenanceReplicationLagSeconds
+        """,
+    ),
+    ("a promotion rule that a client registers stays until it is taken back", "CandidateInstanceExpireMinutes"),
+)
+
+_FORBIDDING: tuple[tuple[str, Where, ValueKind[Any], str], ...] = (
+    (
+        "PreventCrossRegionPrimaryFailover",
+        Where.KEY,
+        harmless("use --prevent-cross-cell-failover", False),
+        "Vitess has no regions; true is refused",
+    ),
+    (
+        "tablet-manager-grpc-crl",
+        Where.FLAG,
+        harmless("gRPC reads no revocation lists here, and a revoked vttablet would be trusted", ""),
+        "a list of revoked certificates is refused, as vtorc would not heed it",
+    ),
+    (
+        "tablet-manager-protocol",
+        Where.FLAG,
+        choice("grpc", "grpc-oneshot", "grpc-cached"),
+        "vttablets are called over gRPC; another protocol is refused",
+    ),
+)
+"""Name, where, the values that are taken, and what is said of them."""
+
+
+def _accepted(name: str, where: Where, kind: ValueKind[Any], *, absent: str = "", always: str = "") -> Setting:
     return Setting(
         name=name,
         field=None,
@@ -201,26 +253,27 @@ def _accepted(name: str, *, reason: str, where: Where, kind: ValueKind[Any]) -> 
         doc="",
         group="",
         spellings=(Spelling(name=name, where=where, kind=kind),),
-        no_effect=reason,
+        no_effect=absent,
+        always=always,
     )
 
 
 def _all() -> tuple[Setting, ...]:
-    flags = [
-        _accepted(name, reason=reason, where=Where.FLAG, kind=kind)
-        for reason, switches, valued in _FLAGS
+    made = [
+        _accepted(name, Where.FLAG, kind, absent=reason)
+        for reason, switches, valued in _ABSENT_FLAGS
         for names, kind in ((switches, SWITCH), (valued, ANYTHING))
         for name in names.split()
     ]
-    keys = [
-        _accepted(name, reason=reason, where=Where.KEY, kind=ANYTHING)
-        for reason, names in _KEYS
+    made += [_accepted(name, Where.KEY, ANYTHING, absent=why) for why, names in _ABSENT_KEYS for name in names.split()]
+    made += [
+        _accepted(name, Where.FLAG, kind, always=sentence)
+        for sentence, switches, valued in _ALWAYS_FLAGS
+        for names, kind in ((switches, SWITCH), (valued, ANYTHING))
         for name in names.split()
     ]
-    refused = [
-        _accepted(name, reason="its value forbids nothing", where=Where.KEY, kind=kind) for name, kind in _FORBIDDING
-    ]
-    return (*flags, *keys, *refused)
+    made += [_accepted(name, Where.KEY, ANYTHING, always=why) for why, names in _ALWAYS_KEYS for name in names.split()]
+    return (*made, *(_accepted(name, where, kind, always=why) for name, where, kind, why in _FORBIDDING))
 
 
 ACCEPTED = _all()

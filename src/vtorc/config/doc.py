@@ -1,6 +1,7 @@
 """The settings as a page of Markdown: `python -m vtorc.config.doc > docs/settings.md`."""
 
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from vtorc.config.accepted import ACCEPTED
@@ -30,11 +31,19 @@ Settings marked *live* then change at once; a change of another setting is logge
 If the file is wrong, nothing changes.
 """
 
-_MIDDLE = """
+_ALWAYS = """
+## Always so
+
+Flags and keys of Vitess v11 to v24 for what vtorc does whatever their value is.
+A value that asks for the contrary is refused where the table says so.
+At the start vtorc names each of them that is given.
+"""
+
+_ABSENT = """
 ## Accepted, no effect
 
-Flags and keys of Vitess v11 to v24 that old command lines and files may have.
-At the start vtorc names each of them that is given.
+Flags and keys for things that vtorc or Vitess does not have.
+Old command lines and files may have them; at the start vtorc names each of them that is given.
 """
 
 
@@ -44,15 +53,20 @@ def markdown() -> str:
     for title, settings in groupby(USED, key=lambda setting: setting.group):
         parts.append(f"\n## {title}\n")
         parts += [_entry(setting) for setting in settings]
-    parts.append(_MIDDLE)
+    parts += [_ALWAYS, "\n| What vtorc does | Names |\n|---|---|\n"]
+    parts += _rows(ACCEPTED, lambda setting: setting.always)
+    parts.append(_ABSENT)
     for where, title in ((Where.FLAG, "Flags"), (Where.KEY, "Keys of the file")):
         parts.append(f"\n### {title}\n\n| Reason | Names |\n|---|---|\n")
-        accepted = [setting for setting in ACCEPTED if setting.spellings[0].where is where]
-        parts += [
-            f"| {reason} | {', '.join(f'`{setting.name}`' for setting in settings)} |\n"
-            for reason, settings in groupby(accepted, key=lambda setting: setting.no_effect)
-        ]
+        parts += _rows([one for one in ACCEPTED if one.spellings[0].where is where], lambda setting: setting.no_effect)
     return "".join(parts)
+
+
+def _rows(accepted: Sequence[Setting], reason_of: Callable[[Setting], str]) -> Iterator[str]:
+    """Yield a row for each reason with the settings that have it; those without one are left out."""
+    for reason, settings in groupby(accepted, key=reason_of):
+        if reason:
+            yield f"| {reason} | {', '.join(f'`{setting.name}`' for setting in settings)} |\n"
 
 
 def _entry(setting: Setting) -> str:
@@ -66,6 +80,8 @@ def _entry(setting: Setting) -> str:
     lines = [f"\n**{names[0]}** ({', '.join(facts)})  \n", setting.doc]
     if setting.no_effect:
         lines.append(f" *Accepted, no effect: {setting.no_effect}.*")
+    if setting.always:
+        lines.append(f" *Always so: {setting.always}.*")
     if len(names) > 1:
         lines.append(f"  \nAlso {', '.join(names[1:])}.")
     return "".join([*lines, "\n"])

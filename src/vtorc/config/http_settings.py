@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vtorc.config.http_kinds import NETWORKS, authentication_method, endpoint, url_prefix
-from vtorc.config.kinds import SWITCH, TEXT, WORDS, whole
+from vtorc.config.kinds import PATTERNS, SWITCH, TEXT, WORDS, whole
 from vtorc.config.orchestrator import AUTO, listen_address, other_address
 from vtorc.config.setting import key, setting
 
@@ -141,6 +141,14 @@ class HttpSettings:
         "",
         "Text that orchestrator's pages leave out of the names of hosts.",
         also=[key("RemoveTextFromHostnameDisplay", TEXT)],
+    )
+    problem_ignore_hostname_filters: tuple[str, ...] = setting(
+        PATTERNS,
+        (),
+        "Regular expressions of MySQL hosts with tablets that are left out of `/api/problems`, and of v12's. Findings, "
+        "metrics and alerts go on to name them.",
+        also=[key("ProblemIgnoreHostnameFilters", PATTERNS)],
+        live=True,
     )
     status_endpoint: str = setting(
         endpoint(),

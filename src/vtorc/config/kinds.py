@@ -181,12 +181,28 @@ def _words_from_file(value: Any) -> tuple[str, ...]:
     return tuple(_only(str)(word) for word in _only(list)(value))
 
 
+def _patterns(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        try:
+            re.compile(word)
+        except re.error as error:
+            raise ValueError(word) from error
+    return words
+
+
 TEXT: ValueKind[str] = ValueKind("text", "text", str, _only(str), _quoted)
 SWITCH: ValueKind[bool] = ValueKind(
     "switch", "true or false", _bool_from_text, _only(bool), lambda on: "true" if on else "false"
 )
 WORDS: ValueKind[tuple[str, ...]] = ValueKind(
     "list", "words with commas between them", _words_from_text, _words_from_file, lambda words: _quoted(",".join(words))
+)
+PATTERNS: ValueKind[tuple[str, ...]] = ValueKind(
+    "patterns",
+    "regular expressions",
+    lambda text: _patterns(_words_from_text(text)),
+    lambda value: _patterns(_words_from_file(value)),
+    lambda words: _quoted(",".join(words)),
 )
 DURATION = duration(hours=_MOST_HOURS, above_zero=False)
 POSITIVE_DURATION = duration(hours=_MOST_HOURS, above_zero=True)

@@ -55,6 +55,7 @@ def load(words: Iterable[str], environment: Mapping[str, str], *, folder: Path) 
         *chosen.notes,
         *(note for content in contents for note in content.notes),
         *_without_effect(assigned),
+        *_always_so(assigned),
     ]
     return Loaded(
         settings=settings,
@@ -86,3 +87,7 @@ def _without_effect(assigned: Iterable[Assigned]) -> list[str]:
         for assignment in assigned
         if assignment.setting.no_effect
     ]
+
+
+def _always_so(assigned: Iterable[Assigned]) -> list[str]:
+    return [f"always so: {each.written} ({each.setting.always})" for each in assigned if each.setting.always]

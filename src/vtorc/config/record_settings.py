@@ -29,7 +29,7 @@ class RecordSettings:
         False,
         "Whether audit rows are recorded.",
         also=[key("AuditToBackendDB", SWITCH)],
-        no_effect="the history has each recovery and each request of an operator, whatever this says",
+        always="the history has each recovery and each request of an operator",
     )
     audit_to_syslog: bool = setting(
         SWITCH,

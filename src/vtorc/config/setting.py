@@ -51,7 +51,8 @@ class Spelling:
 class Setting:
     """One setting; `field` is its name in `Settings`, None for one that is only accepted.
 
-    `no_effect`, if not empty, is the reason why it has no effect; a reload changes a `live` setting.
+    `no_effect`, if not empty, is the reason why it has no effect, and `always` says what vtorc does whatever the value
+    is; a reload changes a `live` setting.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Setting:
     live: bool = False
     secret: bool = False
     no_effect: str = ""
+    always: str = ""
 
     def show(self, value: Any) -> str:
         """Return a value as shown to operators; a secret only shows whether it is set."""
@@ -97,6 +99,7 @@ class _Declared:
     live: bool
     secret: bool
     no_effect: str
+    always: str
     bootstrap: bool
 
 
@@ -109,6 +112,7 @@ def setting(
     live: bool = False,
     secret: bool = False,
     no_effect: str = "",
+    always: str = "",
     bootstrap: bool = False,
 ) -> T:
     """Declare a field of a settings class, with all properties of the setting.
@@ -117,7 +121,14 @@ def setting(
     read a command line. A bootstrap setting chooses the file, so it has no key in one.
     """
     declared = _Declared(
-        kind=kind, doc=doc, also=tuple(also), live=live, secret=secret, no_effect=no_effect, bootstrap=bootstrap
+        kind=kind,
+        doc=doc,
+        also=tuple(also),
+        live=live,
+        secret=secret,
+        no_effect=no_effect,
+        always=always,
+        bootstrap=bootstrap,
     )
     return field(default=default, repr=not secret, metadata={"vtorc": declared})
 
@@ -146,4 +157,5 @@ def _of_field(name: str, declared: _Declared, default: Any, group: str) -> Setti
         live=declared.live,
         secret=declared.secret,
         no_effect=declared.no_effect,
+        always=declared.always,
     )

@@ -9,6 +9,7 @@ The keys in capitals are those of Vitess v11 to v21 (`go/vt/orchestrator/config/
 from dataclasses import dataclass
 
 from vtorc.config.file_settings import FileSettings
+from vtorc.config.filter_settings import FilterSettings
 from vtorc.config.http_settings import HttpSettings
 from vtorc.config.kinds import (
     DURATION,
@@ -17,7 +18,6 @@ from vtorc.config.kinds import (
     SECONDS,
     SWITCH,
     TEXT,
-    WORDS,
     choice,
     duration,
     whole,
@@ -46,13 +46,9 @@ class WatchSettings:
     clusters_to_watch: tuple[str, ...] = setting(
         CLUSTERS, (), "Keyspaces, keyspace/shard or keyspace/key range that this vtorc acts on; empty means all."
     )
-    cells_to_watch: tuple[str, ...] = setting(
-        WORDS,
-        (),
-        "Cells to read tablets from; empty means all.",
-        no_effect="all cells are read: a filter would hide tablets that may hold acknowledged writes",
+    cell: str = setting(
+        TEXT, "", "Cell that this vtorc runs in, which the log names at the start. vtorc acts the same from every cell."
     )
-    cell: str = setting(TEXT, "", "Cell that this vtorc runs in.", no_effect="vtorc acts the same from every cell")
     instance_poll_time: float = setting(
         POSITIVE_DURATION,
         5.0,
@@ -83,10 +79,10 @@ class WatchSettings:
     reasonable_replication_lag: float = setting(
         DURATION,
         10.0,
-        "Lag above which a replica counts as lagging.",
+        "Lag above which a replica counts as lagging in `/api/problems` and `/api/detection-analysis`, and in those of "
+        "v12. No action follows from it.",
         also=[key("ReasonableReplicationLagSeconds", SECONDS)],
         live=True,
-        no_effect="vtorc does not repair replication lag",
     )
 
 
@@ -155,10 +151,10 @@ class RecoverySettings:
     tolerable_replication_lag: float = setting(
         DURATION,
         0.0,
-        "Most lag of a replica that a planned reparent may choose; 0 for any.",
+        "Most lag of a replica that a planned reparent chooses by itself; 0 for any. An operator may name one that "
+        "lags more.",
         also=[key("TolerableReplicationLagSeconds", SECONDS)],
         live=True,
-        no_effect="vtorc begins no planned reparent by itself",
     )
     change_tablets_with_errant_gtid_to_drained: bool = setting(
         SWITCH,
@@ -261,7 +257,7 @@ class MysqlSettings:
         "",
         "Replication account of the replicas.",
         also=[key("MySQLReplicaUser", TEXT)],
-        no_effect="each vttablet sets the replication source of its own mysqld, with its own replication account",
+        no_effect="Vitess has no replication account but that of each vttablet",
     )
     mysql_replica_password: str = setting(
         TEXT,
@@ -269,7 +265,7 @@ class MysqlSettings:
         "Password of the replication account.",
         also=[key("MySQLReplicaPassword", TEXT)],
         secret=True,
-        no_effect="each vttablet sets the replication source of its own mysqld, with its own replication account",
+        no_effect="Vitess has no replication account but that of each vttablet",
     )
 
 
@@ -324,6 +320,7 @@ class Settings(
     FileSettings,
     TopoSettings,
     WatchSettings,
+    FilterSettings,
     RecoverySettings,
     TabletSettings,
     MysqlSettings,
@@ -340,6 +337,7 @@ GROUPS = (
     TopoSettings,
     FileSettings,
     WatchSettings,
+    FilterSettings,
     RecoverySettings,
     TabletSettings,
     MysqlSettings,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vtorc.config.kinds import POSITIVE_DURATION, SECONDS, TEXT, WORDS, choice, whole
-from vtorc.config.setting import key, setting
+from vtorc.config.setting import flag, key, setting
 from vtorc.config.topo_kinds import LOCK_DELAY, SESSION_TTL, TOPO_ADDRESS, TOPO_ROOT, ZK_SESSION
 
 TOPO_IMPLEMENTATIONS = ("etcd2", "consul", "zk2", "local")
@@ -85,7 +85,7 @@ class TopoSettings:
         POSITIVE_DURATION,
         45.0,
         "Longest wait for a shard lock that another process holds.",
-        also=[key("LockShardTimeoutSeconds", SECONDS)],
+        also=[flag("lock-shard-timeout", POSITIVE_DURATION), key("LockShardTimeoutSeconds", SECONDS)],
     )
     remote_operation_timeout: float = setting(
         POSITIVE_DURATION, 15.0, "Deadline of one call to the topology server, and of most calls to a tablet."

@@ -294,6 +294,7 @@ class Fleet:
             keeper=self._keeper,
             remembered=self._remembered(shard),
             holds=self.holds.on,
+            standing=lambda records: self._settings().decisions.standing.on(records),
         )
         loop = ShardLoop(
             watch,

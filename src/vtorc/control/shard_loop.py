@@ -24,6 +24,7 @@ from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.effective_policy import effective_policy
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
+from vtorc.core.facts.standing import NO_STANDING_HOLDS, StandingHolds
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.probe import SLOWEST_HURRY_AT
 from vtorc.discovery.topology import read_shard
@@ -44,6 +45,8 @@ class DecisionSettings:
     """The durability policy of keyspaces that name none in their records."""
     promotion_rules: Mapping[TabletAlias, PromotionRule] = field(default_factory=dict)
     """The promotion rules of the policy `specified`."""
+    standing: StandingHolds = NO_STANDING_HOLDS
+    """The tablets to leave alone, or not to promote."""
     rejudge_every: float = 1.0
     """Most seconds between two judgements."""
     hurry_after_change: float = 3.0

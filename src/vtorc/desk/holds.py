@@ -22,8 +22,8 @@ Answer = tuple[int, Any]
 LONGEST_OWNER = 100
 """Most characters of the owner of a hold."""
 
-_NOT_ASKED_FOR = (Purpose.SWITCH, Purpose.STOPPED_REPLICATION)
-"""The purposes of holds that come with another request."""
+_NOT_ASKED_FOR = (Purpose.SWITCH, Purpose.STOPPED_REPLICATION, Purpose.SETTING)
+"""The purposes of holds that come with another request, or from the settings."""
 
 _ASKED_FOR = tuple(each.value for each in Purpose if each not in _NOT_ASKED_FOR)
 

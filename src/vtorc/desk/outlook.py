@@ -58,7 +58,9 @@ class OutlookMaker:
 
     async def planned(self, to: TabletAlias | None) -> Outlook:
         """Tell what moving the primary to `to`, or to the best replica if that is None, would do."""
-        choice = await choose_as_planned(self.view, self.policy, to, self._clock)
+        choice = await choose_as_planned(
+            self.view, self.policy, to, self._clock, tolerable_lag=self.tools.tolerable_lag
+        )
         if isinstance(choice, Refusal):
             return _refused(choice)
         winner = choice.winner

@@ -1,13 +1,13 @@
 """Owns all that is known of one shard, keeps it fresh, and notices when it changes."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vtorc.core.election.unexplained_ackers import client_count_after, client_count_without
 from vtorc.core.facts.client_count import ClientCount
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.core.facts.holds import NO_HOLDS, HoldsOnShard
+from vtorc.core.facts.holds import NO_HOLDS, Hold, HoldsOnShard
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
@@ -49,6 +49,15 @@ def hold_nothing(shard: ShardId, aliases: Collection[TabletAlias]) -> HoldsOnSha
     return NO_HOLDS
 
 
+StandingSource = Callable[[Iterable[TabletRecord]], tuple[Hold, ...]]
+"""Returns what the settings keep vtorc from, for tablets with these records."""
+
+
+def nothing_stands(records: Iterable[TabletRecord]) -> tuple[Hold, ...]:
+    """Return that the settings name no tablet to leave alone."""
+    return ()
+
+
 @dataclass(slots=True)
 class _Watched:
     probe: TabletProbe
@@ -71,6 +80,7 @@ class ShardWatch:
         keeper: MemoryKeeper | None = None,
         remembered: Mapping[TabletAlias, RememberedTablet] | None = None,
         holds: HoldsSource = hold_nothing,
+        standing: StandingSource = nothing_stands,
     ) -> None:
         """Ask within the fleet's `budget`; without one the shard has a budget of its own.
 
@@ -91,6 +101,7 @@ class ShardWatch:
         self._pace = pace
         self._sentinel = sentinel
         self._holds = holds
+        self._standing = standing
         self._budget = budget if budget is not None else ProbeBudget(clock.now)
         self._lane = Lane.CALM
         self._watched: dict[TabletAlias, _Watched] = {}  # ordered by alias, as views are
@@ -380,8 +391,12 @@ class ShardWatch:
             bad_records=self._topology.bad_records,
             never_read_cells=frozenset(self._topology.unreachable_cells) - self._cells_read_once,
             client_count=self._client_count,
-            holds=self._holds(self.shard, self._watched.keys()),
+            holds=self._holds_now(),
         )
+
+    def _holds_now(self) -> HoldsOnShard:
+        kept, standing = self._holds(self.shard, self._watched.keys()), self._standing(self._topology.tablets)
+        return HoldsOnShard(self.shard, (*kept.holds, *standing)) if standing else kept
 
     def _tablet_views(self) -> tuple[TabletView, ...]:
         return tuple(watched.probe.view for watched in self._watched.values())

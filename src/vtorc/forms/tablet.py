@@ -7,6 +7,7 @@ from msgspec import field
 
 from vtorc.core.detection.errant_gtids import errant_gtids
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
+from vtorc.core.facts.holds import Purpose
 from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
@@ -191,7 +192,8 @@ def _holds(view: ShardView, tablet: TabletView) -> list[HoldForm]:
     if not view.holds.holds:
         return []
     on_shard = view.holds.on(None)
-    return [hold_form(hold) for hold in view.holds.on(tablet.alias) if hold not in on_shard]
+    own = [hold for hold in view.holds.on(tablet.alias) if hold not in on_shard]
+    return [hold_form(hold) for hold in own if hold.purpose is not Purpose.SETTING]
 
 
 def _reach(tablet: TabletView) -> Reach:

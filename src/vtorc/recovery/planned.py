@@ -43,7 +43,11 @@ class PlannedReparent:
         """
         session = self.session
         choice = await choose_as_planned(
-            self.view, self.policy, self.new_primary, lambda record: read_clock(session, record)
+            self.view,
+            self.policy,
+            self.new_primary,
+            lambda record: read_clock(session, record),
+            tolerable_lag=session.tools.tolerable_lag,
         )
         if isinstance(choice, Refusal):
             raise session.refuse(choice)

@@ -51,9 +51,18 @@ class PlannedChoice:
 
 
 async def choose_as_planned(
-    view: ShardView, policy: DurabilityPolicy, new_primary: TabletAlias | None, read_clock: ClockReader
+    view: ShardView,
+    policy: DurabilityPolicy,
+    new_primary: TabletAlias | None,
+    read_clock: ClockReader,
+    *,
+    tolerable_lag: float = 0.0,
 ) -> PlannedChoice | Refusal:
-    """Choose `new_primary`, or the best replica if that is None; reads clocks, and changes nothing."""
+    """Choose `new_primary`, or the best replica if that is None; reads clocks, and changes nothing.
+
+    A replica that is more than `tolerable_lag` seconds behind, or does not tell, is not chosen unless it is named; 0
+    allows any.
+    """
     primary = view.primary
     if primary is None or not primary.is_current:
         return _refusal(Rule.NO_PRIMARY, "the shard has no primary that answers; use EmergencyReparentShard instead")
@@ -61,7 +70,7 @@ async def choose_as_planned(
         return _refusal(Rule.UNREACHABLE_CELL, reason)
     if refusal := _refuse_external_sources(view):
         return refusal
-    return await _Choosing(view, policy, primary).choose(new_primary, read_clock)
+    return await _Choosing(view, policy, primary, tolerable_lag).choose(new_primary, read_clock)
 
 
 def planned_argument(primary: TabletAlias, winner: TabletAlias) -> str:
@@ -84,6 +93,7 @@ class _Choosing:
     view: ShardView
     policy: DurabilityPolicy
     primary: TabletView
+    tolerable_lag: float
 
     async def choose(self, new_primary: TabletAlias | None, read_clock: ClockReader) -> PlannedChoice | Refusal:
         removed = await self._removed(read_clock)
@@ -96,6 +106,8 @@ class _Choosing:
                 return _refusal(rule, f"{new_primary} {reason}", removed)
             behind = {t.alias: f"{new_primary} was named" for t in eligible if t.alias != new_primary}
             return PlannedChoice(primary=self.primary, winner=wanted[0], removed=removed, behind=behind)
+        removed = removed | {t.alias: why for t in eligible if (why := self._why_too_late(t))}
+        eligible = [t for t in eligible if t.alias not in removed]
         if not eligible:
             reasons = "; ".join(f"{alias} {reason}" for alias, reason in sorted(removed.items()))
             rule = Rule.HELD if any(map(self._is_kept_by_hold, removed)) else Rule.NO_CANDIDATE
@@ -103,6 +115,13 @@ class _Choosing:
         winner = min(eligible, key=self._order)
         behind = {t.alias: self._why_behind(t, winner) for t in eligible if t is not winner}
         return PlannedChoice(primary=self.primary, winner=winner, removed=removed, behind=behind)
+
+    def _why_too_late(self, tablet: TabletView) -> str:
+        """Return that a tablet lags more than the settings tolerate; empty if it does not."""
+        if not self.tolerable_lag or (lag := _lag(tablet)) <= self.tolerable_lag:
+            return ""
+        behind = "does not tell how far it is behind" if lag == math.inf else f"is {lag:g} s behind"
+        return f"{behind}, and --tolerable-replication-lag allows {self.tolerable_lag:g} s"
 
     def _order(self, tablet: TabletView) -> tuple[bool, int, bool, bool, float, TabletAlias]:
         """Sort eligible tablets, the best first."""

@@ -63,6 +63,8 @@ class Bounds:
     deadlines: Deadlines = field(default_factory=Deadlines)
     same_cell_only: bool = False
     """Whether the new primary must be in the cell of the old one."""
+    tolerable_lag: float = 0.0
+    """Most seconds that a replica which a planned reparent chooses by itself may be behind; 0 for any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,11 @@ class RecoveryTools:
     def same_cell_only(self) -> bool:
         """Whether the new primary must be in the cell of the old one."""
         return self.bounds().same_cell_only
+
+    @property
+    def tolerable_lag(self) -> float:
+        """Most seconds that a replica which a planned reparent chooses by itself may be behind; 0 for any."""
+        return self.bounds().tolerable_lag
 
 
 class RecoverySession:

@@ -1,23 +1,31 @@
 """The scenarios that ship with the simulator; `vtorc sim scenario --all --rewrite` rewrites their outcomes."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from vtorc.cli.sim import main
+from vtorc.server.today.code_guide import GUIDES
 from vtorc.sim.errors import SimPlanError
 from vtorc.sim.scenario.folder import SCRIPTS, ScenarioFolder
 from vtorc.sim.scenario.script import Script, difference, play, read_script
 
 _BOOK = ScenarioFolder.read(SCRIPTS)
 _LISTED = set(range(1, 44))
+_NEWS = re.compile(r" (?:begins \w+ for|cleared) \w+")
+"""A line of a trace that names a code."""
 
 
 @pytest.mark.parametrize("script", _BOOK.scripts, ids=lambda script: script.name)
 def test_a_scenario_comes_out_as_its_file_says(script: Script) -> None:
-    """Each scenario has the outcome in its file, unless it waits for something."""
-    changed = difference(script, play(script, seed=1))
+    """Each scenario has the outcome in its file, and finds each code that the page of codes names it for."""
+    trace: list[str] = []
+    changed = difference(script, play(script, seed=1, sink=trace.append))
     assert not changed, f"{script.path}\n{changed}"
+    outcome = (line for block in script.blocks for line in block.outcome)
+    told = set(re.findall(r"\w+", "\n".join([*outcome, *(line for line in trace if _NEWS.search(line))])))
+    assert {code.value for code, guide in GUIDES.items() if guide.scenario == script.name} <= told
 
 
 def test_every_scenario_is_there_or_waits_for_something() -> None:

@@ -21,13 +21,14 @@ def test_tells_each_setting_with_its_origin(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "orc.json").write_text(
         '{"InstancePollSeconds": 7, "MySQLTopologyPassword": "geheim", "RaftEnabled": 1}'
     )
-    assert main(["--check-config", *TOPO, "-config=orc.json", "--cell=zone1", "-log_dir=logs/new"]) == 0
+    assert main(["--check-config", *TOPO, "-config=orc.json", "--mysql-replica-user=repl", "-log_dir=logs/new"]) == 0
     out = capsys.readouterr().out
     lines = [line.strip() for line in out.splitlines()]
     assert lines[0] == "vtorc would start."
     assert 'instance-poll-time = 7s  (key "InstancePollSeconds" of orc.json)' in lines
     assert 'mysql-topology-password = ***  (key "MySQLTopologyPassword" of orc.json)' in lines
-    assert "cell = zone1  (flag --cell)  no effect: vtorc acts the same from every cell" in lines
+    why = "Vitess has no replication account but that of each vttablet"
+    assert f"mysql-replica-user = repl  (flag --mysql-replica-user)  no effect: {why}" in lines
     assert lines.index("lock-timeout = 45s") > lines.index("Settings with their default:")
     assert [line for line in lines if line.startswith('accepted, no effect: key "RaftEnabled" of orc.json')]
     assert "geheim" not in out
@@ -45,7 +46,7 @@ def test_tells_programs_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[s
     secret = settings["mysql-topology-password"]
     assert (secret["value"], secret["shown"]) == (None, "***")
     assert settings["lock-timeout"]["source"] == "default"
-    assert settings["cell"]["no_effect"] == "vtorc acts the same from every cell"
+    assert settings["mysql-replica-user"]["no_effect"] == "Vitess has no replication account but that of each vttablet"
     assert "geheim" not in out
 
 

@@ -54,7 +54,7 @@ def test_hands_the_settings_to_the_application(monkeypatch: pytest.MonkeyPatch, 
 def test_warns_of_what_has_no_effect(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each flag and key without effect is one warning in the log, which also names the file that was read."""
+    """Each flag and key that changes nothing is one warning in the log, which also names the file that was read."""
     (tmp_path / "orc_config.json").write_text('{"RaftEnabled": true, "MySQLTopologyPassword": "hunter2"}')
     _install(monkeypatch, lambda _store: 0)
     monkeypatch.chdir(tmp_path)
@@ -62,8 +62,8 @@ def test_warns_of_what_has_no_effect(
     out = capsys.readouterr().err
     levels = {line["event"]: line["level"] for line in map(json.loads, out.splitlines())}
     assert levels["settings read from orc_config.json"] == "info"
-    for written in ("flag -logtostderr", 'key "RaftEnabled" of orc_config.json'):
-        assert [level for event, level in levels.items() if f"accepted, no effect: {written} (" in event] == ["warning"]
+    for written in ("always so: flag -logtostderr", 'accepted, no effect: key "RaftEnabled" of orc_config.json'):
+        assert [level for event, level in levels.items() if f"{written} (" in event] == ["warning"]
     assert (tmp_path / "vtorc.log").read_text() == out
     assert "hunter2" not in out
 

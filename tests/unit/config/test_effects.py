@@ -15,7 +15,7 @@ _SOURCES = [
 ]
 
 
-@pytest.mark.parametrize("field", [one.field for one in USED if one.no_effect])
+@pytest.mark.parametrize("field", [one.field for one in USED if one.no_effect or one.always])
 def test_warns_only_of_settings_that_are_not_read(field: str) -> None:
     """A setting with `no_effect` is read nowhere; code that begins to read it must remove `no_effect`."""
     assert not [source for source in _SOURCES if re.search(rf"settings\.{field}\b", source)]

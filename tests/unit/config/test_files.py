@@ -158,10 +158,14 @@ _WRONG: list[tuple[object, list[str]]] = [
     ),
     ({"MySQLTopologyPassword": 12345}, [': key "MySQLTopologyPassword": expected text, got a value that is not shown']),
     (
-        {"PromotionIgnoreHostnameFilters": ["db1"]},
+        {"PromotionIgnoreHostnameFilters": ["db1", "db["]},
+        [': key "PromotionIgnoreHostnameFilters": expected regular expressions, got ["db1", "db["]'],
+    ),
+    (
+        {"PreventCrossRegionPrimaryFailover": True},
         [
-            ': key "PromotionIgnoreHostnameFilters": expected [], since vtorc cannot honour anything else '
-            '(a tablet of type RDONLY is never promoted), got ["db1"]'
+            ': key "PreventCrossRegionPrimaryFailover": expected false, since vtorc cannot honour anything else '
+            "(use --prevent-cross-cell-failover), got true"
         ],
     ),
     (
@@ -238,8 +242,18 @@ def test_names_keys_without_effect(tmp_path: Path) -> None:
     """A key without effect is named with the reason."""
     found = loaded(tmp_path, file={"RaftEnabled": True, "OAuthClientSecret": "hunter2"})
     assert found.notes == (
-        'accepted, no effect: key "RaftEnabled" of orc_config.json (several vtorcs coordinate through the shard lock)',
-        'accepted, no effect: key "OAuthClientSecret" of orc_config.json (vtorc has no tokens and no OAuth)',
+        'accepted, no effect: key "RaftEnabled" of orc_config.json (Vitess has no raft: several vtorcs coordinate '
+        "through the shard lock)",
+        'accepted, no effect: key "OAuthClientSecret" of orc_config.json (vtorc has no OAuth and none of its tokens)',
+    )
+
+
+def test_names_keys_for_what_is_always_so(tmp_path: Path) -> None:
+    """A key for what vtorc does in any case is named with that, whatever its value is."""
+    found = loaded(tmp_path, file={"DelayPrimaryPromotionIfSQLThreadNotUpToDate": False})
+    assert found.notes == (
+        'always so: key "DelayPrimaryPromotionIfSQLThreadNotUpToDate" of orc_config.json (a replica is promoted only '
+        "after it has applied all that it received; after --wait-replicas-timeout the promotion is refused)",
     )
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.config.helpers import loaded, problems
 from vtorc.config.flags import parse_flags
+from vtorc.errors import SettingsError
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,25 @@ def test_changes_nothing_if_it_may_only_watch(tmp_path: Path, word: str) -> None
 def test_repairs_where_old_switches_do_not_forbid_it(tmp_path: Path, word: str) -> None:
     """The harmless values of v12's switches do not change recovery."""
     assert loaded(tmp_path, word).settings.allow_recovery is True
+
+
+@pytest.mark.parametrize(
+    ("word", "complaint"),
+    [
+        ("--tablet-manager-grpc-crl=revoked.pem", "a revoked vttablet would be trusted"),
+        ("--tablet-manager-protocol=http", "expected one of grpc, grpc-oneshot, grpc-cached"),
+        ("--recovery-ignore-hostname-filters=db[", "expected regular expressions"),
+    ],
+)
+def test_refuses_what_it_would_have_to_ignore(tmp_path: Path, word: str, complaint: str) -> None:
+    """A value that vtorc cannot heed, and that would leave the operator less safe than it says, is refused."""
+    with pytest.raises(SettingsError, match=complaint):
+        loaded(tmp_path, word)
+
+
+def test_the_lock_has_one_timeout_under_both_names(tmp_path: Path) -> None:
+    """Vitess called --lock-timeout --lock-shard-timeout before v18."""
+    assert loaded(tmp_path, "--lock-shard-timeout=20s").settings.lock_timeout == 20.0
 
 
 _WRONG = [

@@ -52,7 +52,7 @@ topo-consul-lock-session-checks=serfHealth topo-consul-lock-session-ttl=15s
 topo-consul-watch-poll-duration=30s consul-auth-static-file=f topo-zk-base-timeout=30s
 topo-zk-max-concurrency=64 topo-zk-auth-file=f topo-zk-tls-ca=a topo-zk-tls-cert=c topo-zk-tls-key=k
 tablet-manager-protocol=grpc-cached tablet-manager-grpc-cert=c tablet-manager-grpc-key=k
-tablet-manager-grpc-ca=a tablet-manager-grpc-crl=l tablet-manager-grpc-server-name=n
+tablet-manager-grpc-ca=a tablet-manager-grpc-crl= tablet-manager-grpc-server-name=n
 tablet-manager-grpc-concurrency=8 tablet-manager-grpc-connpool-size=100 grpc-auth-static-client-creds=f
 grpc-compression=snappy grpc-keepalive-time=10s grpc-keepalive-timeout=10s grpc-initial-conn-window-size=0
 grpc-initial-window-size=0 grpc-max-message-size=16777216 grpc-dial-concurrency-limit=1024 port=0

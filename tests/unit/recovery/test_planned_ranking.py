@@ -21,7 +21,7 @@ FIRST, SECOND, THIRD = (str(alias(f"zone1-{number}")) for number in (101, 102, 1
 FAR = str(alias("zone2-200"))
 
 
-def planned(view: ShardView, wanted: str | None = None) -> PlannedChoice | Refusal:
+def planned(view: ShardView, wanted: str | None = None, tolerable_lag: float = 0.0) -> PlannedChoice | Refusal:
     """What a planned reparent of the shard chooses, all clocks being right."""
 
     async def read_clock(_: TabletRecord) -> int:
@@ -29,7 +29,7 @@ def planned(view: ShardView, wanted: str | None = None) -> PlannedChoice | Refus
 
     async def main() -> PlannedChoice | Refusal:
         named = alias(wanted) if wanted is not None else None
-        return await choose_as_planned(view, policy("semi_sync"), named, read_clock)
+        return await choose_as_planned(view, policy("semi_sync"), named, read_clock, tolerable_lag=tolerable_lag)
 
     return run(main(), seed=1)
 
@@ -114,3 +114,35 @@ def test_a_move_that_a_hold_forbids_names_the_hold(wanted: str | None) -> None:
     silent = planned(held(view, kept), SECOND)
     assert isinstance(silent, Refusal)
     assert silent.rule is Rule.NOT_ELIGIBLE
+
+
+def behind_by(name: str, lag: int | None) -> TabletView:
+    """A replica that is so many seconds behind; None for one that does not tell."""
+    tablet = replica(name)
+    assert tablet.status is not None
+    assert tablet.status.replication is not None
+    return answers(tablet, replication=replace(tablet.status.replication, lag=lag))
+
+
+def test_a_replica_that_lags_too_much_is_chosen_only_by_name() -> None:
+    """With --tolerable-replication-lag a replica that lags more, or does not tell, is passed over unless named."""
+    view = shard(primary(), behind_by("zone1-101", 6), behind_by("zone1-102", None), behind_by("zone2-200", 5))
+    assert str(chosen(view).winner.alias) == FIRST
+    choice = planned(view, tolerable_lag=5.0)
+    assert isinstance(choice, PlannedChoice)
+    assert str(choice.winner.alias) == FAR
+    assert choice.removed == {
+        alias("zone1-101"): "is 6 s behind, and --tolerable-replication-lag allows 5 s",
+        alias("zone1-102"): "does not tell how far it is behind, and --tolerable-replication-lag allows 5 s",
+    }
+    named = planned(view, FIRST, tolerable_lag=5.0)
+    assert isinstance(named, PlannedChoice)
+    assert str(named.winner.alias) == FIRST
+
+
+def test_no_replica_is_chosen_if_all_lag_too_much() -> None:
+    """The refusal says how far each is behind."""
+    refusal = planned(shard(primary(), behind_by("zone1-101", 6), behind_by("zone1-102", 7)), tolerable_lag=5.0)
+    assert isinstance(refusal, Refusal)
+    assert refusal.rule is Rule.NO_CANDIDATE
+    assert f"{SECOND} is 7 s behind, and --tolerable-replication-lag allows 5 s" in refusal.sentence

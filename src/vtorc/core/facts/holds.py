@@ -100,6 +100,8 @@ class Purpose(enum.Enum):
     one."""
     PROMOTION_RULE = "promotion_rule"
     """As the promotion rule of a tablet (orchestrator's `register-candidate`); a tablet has at most one."""
+    SETTING = "setting"
+    """In the settings, for as long as they say so; it has no number, and is not kept."""
 
     @property
     def is_unique(self) -> bool:
@@ -252,6 +254,8 @@ class Hold:
         if self.purpose is Purpose.SWITCH:
             until = "" if self.expires is None else f" {self.until}"
             return f"{self.owner} stopped all recoveries{until}: {self.reason}"
+        if self.purpose is Purpose.SETTING:
+            return self.reason
         noun = self.purpose.value.replace("_", " ")
         return f"{noun} {self.number} of {self.owner} on {self.scope.phrase} {self.until}: {self.reason}"
 

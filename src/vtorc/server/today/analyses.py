@@ -16,6 +16,7 @@ from vtorc.server.today.structure import (
     uses_gtids,
     with_format,
 )
+from vtorc.server.today.summaries import Summary, summaries
 
 NO_PROBLEM = "NoProblem"
 NO_ALIAS = "<nil>"
@@ -27,26 +28,21 @@ def analyses(memory: ServerMemory, keyspace: str = "", shard: str = "") -> Itera
     told = {form.name: findings_by_tablet(form) for form in watched_shards(memory, keyspace, shard)}
     for known in known_tablets(memory, keyspace, shard):
         findings = told[known.shard.name].get(known.tablet.alias, [])
-        warnings = structure_warnings(known) if _is_analysed(known) else []
-        if findings or warnings:
-            yield _analysis(known, findings, warnings)
+        warnings = structure_warnings(known) if known.is_analysed else []
+        matched = [*map(_matched, findings), *map(_summed_up, summaries(known, {each.code for each in findings}))]
+        if matched or warnings:
+            yield _analysis(known, matched, warnings)
 
 
-def _is_analysed(known: KnownTablet) -> bool:
-    """Return whether Vitess looks at the tablet: by its type, and because its shard has a policy and is no snapshot."""
-    has_role = known.tablet.type == TabletType.PRIMARY.name or known.is_replica_type
-    return has_role and known.shard.durability is not None and not known.shard.keyspace_is_snapshot
-
-
-def _analysis(known: KnownTablet, findings: Sequence[FindingForm], warnings: list[str]) -> dict[str, object]:
-    first = findings[0] if findings else None
+def _analysis(known: KnownTablet, matched: Sequence[Mapping[str, object]], warnings: list[str]) -> dict[str, object]:
+    first = matched[0] if matched else {"Analysis": NO_PROBLEM, "Description": ""}
     return {
         **_identity(known),
         **_mysql(known),
         **_replicas(known),
-        "Analysis": first.code if first is not None else NO_PROBLEM,
-        "AnalysisMatchedProblems": [_matched(finding) for finding in findings],
-        "Description": first.problem if first is not None else "",
+        "Analysis": first["Analysis"],
+        "AnalysisMatchedProblems": matched,
+        "Description": first["Description"],
         "StructureAnalysis": warnings,
         # Vitess sets both only while a recovery runs, so its API shows these.
         "IsActionableRecovery": False,
@@ -60,6 +56,10 @@ def _matched(finding: FindingForm) -> Mapping[str, object]:
         "Description": finding.problem,
         "Priority": SEVERITIES.index(finding.severity),
     }
+
+
+def _summed_up(summary: Summary) -> Mapping[str, object]:
+    return {"Analysis": summary.code, "Description": summary.description, "Priority": summary.priority}
 
 
 def _identity(known: KnownTablet) -> Mapping[str, object]:

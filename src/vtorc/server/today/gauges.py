@@ -12,7 +12,8 @@ from vtorc.forms.frames import DURATION_BOUNDS, AnyFrame, GoneFrame, MetricForm,
 from vtorc.forms.shard import ShardForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.today.golang import seconds_between
-from vtorc.server.today.known import findings_by_tablet, watched_shards
+from vtorc.server.today.known import TodayLimits, findings_by_tablet, known_of, watched_shards
+from vtorc.server.today.summaries import summaries
 
 Problem = tuple[str, str, str, str]
 """Code, tablet, keyspace and shard."""
@@ -55,7 +56,11 @@ class FleetGauges:
         """Add the problems that the shard has, and drop those of tablets that it has no more."""
         names = {tablet.alias for tablet in shard.tablets}
         earlier = self._problems.get(shard.name, set())
-        self._problems[shard.name] = {problem for problem in earlier if problem[1] in names} | _problems(shard)
+        self._problems[shard.name] = {problem for problem in earlier if problem[1] in names} | self._present(shard)
+
+    def _present(self, shard: ShardForm) -> set[Problem]:
+        """Return the problems that the shard has now."""
+        return _problems(shard, TodayLimits.of(self._memory.settings))
 
     def _vtorc(self, shards: list[ShardForm]) -> Iterator[MetricForm]:
         """Yield what concerns vtorc itself, as far as it has told it."""
@@ -107,7 +112,7 @@ class FleetGauges:
         for tablet in shard.tablets:
             errant = GtidSet.parse(tablet.gtid.errant).count() if tablet.gtid is not None else 0
             yield MetricForm(name="CurrentErrantGTIDCount", labels={"TabletAlias": tablet.alias}, value=errant)
-        present = _problems(shard)
+        present = self._present(shard)
         for problem in sorted(self._problems.get(shard.name, ())):
             code, alias, _, _ = problem
             yield MetricForm(
@@ -117,12 +122,13 @@ class FleetGauges:
             )
 
 
-def _problems(shard: ShardForm) -> set[Problem]:
-    return {
-        (finding.code, alias, shard.keyspace, shard.shard)
-        for alias, findings in findings_by_tablet(shard).items()
-        for finding in findings
-    }
+def _problems(shard: ShardForm, limits: TodayLimits) -> set[Problem]:
+    codes = {alias: {each.code for each in told} for alias, told in findings_by_tablet(shard).items()}
+    if shard.controlled:
+        for known in known_of(shard, limits):
+            own = codes.setdefault(known.tablet.alias, set())
+            own |= {summary.code for summary in summaries(known, own)}
+    return {(code, alias, shard.keyspace, shard.shard) for alias, own in codes.items() for code in own}
 
 
 def _probe_ages(shards: list[ShardForm]) -> MetricForm:

@@ -19,6 +19,8 @@ def instance(known: KnownTablet) -> dict[str, object]:
 
 def is_problem(known: KnownTablet) -> bool:
     """Return whether `/api/problems` lists the tablet."""
+    if known.is_ignored:
+        return False
     threads = (known.replication.io_thread, known.replication.sql_thread)
     halted = known.has_source and any(thread_state(thread) not in (NO_THREAD, 1) for thread in threads)
     return not known.is_valid or halted or known.is_lagging or bool(known.gtid.errant)

@@ -1,5 +1,6 @@
 """Each tablet among the others of its shard: what Vitess' vtorc works out by joins of its tables."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,6 +52,8 @@ class TodayLimits:
     """Seconds between two probes (`--instance-poll-time`)."""
     lag: float = 10.0
     """Seconds of lag above which a replica counts as lagging (`--reasonable-replication-lag`)."""
+    ignored_hosts: tuple[re.Pattern[str], ...] = ()
+    """Hosts that fit one are in no list of problems (`--problem-ignore-hostname-filters`)."""
 
     @classmethod
     def of(cls, settings: dict[str, SettingForm]) -> "TodayLimits":
@@ -58,11 +61,19 @@ class TodayLimits:
         return cls(
             poll=_seconds(settings.get("instance-poll-time"), cls().poll),
             lag=_seconds(settings.get("reasonable-replication-lag"), cls().lag),
+            ignored_hosts=tuple(map(re.compile, _words(settings.get("problem-ignore-hostname-filters")))),
         )
 
 
 def _seconds(setting: SettingForm | None, default: float) -> float:
     return setting.value if setting is not None and isinstance(setting.value, float) else default
+
+
+DEFAULT_LIMITS = TodayLimits()
+
+
+def _words(setting: SettingForm | None) -> list[str]:
+    return setting.value if setting is not None and isinstance(setting.value, list) else []
 
 
 @dataclass(frozen=True)
@@ -99,9 +110,20 @@ class KnownTablet:
         return is_replica_type(TabletType[self.tablet.type])
 
     @property
+    def is_analysed(self) -> bool:
+        """Whether Vitess looks at the tablet: by its type, and because its shard has a policy and is no snapshot."""
+        has_role = self.tablet.type == TabletType.PRIMARY.name or self.is_replica_type
+        return has_role and self.shard.durability is not None and not self.shard.keyspace_is_snapshot
+
+    @property
     def is_valid(self) -> bool:
         """Whether the last probe was answered."""
         return self.tablet.reach == "answers"
+
+    @property
+    def is_ignored(self) -> bool:
+        """Whether the settings leave its host out of lists of problems."""
+        return any(pattern.search(self.tablet.mysql_host) for pattern in self.limits.ignored_hosts)
 
     @property
     def has_source(self) -> bool:
@@ -193,8 +215,12 @@ def known_tablets(memory: ServerMemory, keyspace: str = "", shard: str = "") -> 
     """Yield the tablets of these shards."""
     limits = TodayLimits.of(memory.settings)
     for form in watched_shards(memory, keyspace, shard):
-        for tablet in form.tablets:
-            yield KnownTablet(form, tablet, limits)
+        yield from known_of(form, limits)
+
+
+def known_of(shard: ShardForm, limits: TodayLimits) -> Iterator[KnownTablet]:
+    """Yield the tablets of one shard."""
+    return (KnownTablet(shard, tablet, limits) for tablet in shard.tablets)
 
 
 def findings_by_tablet(shard: ShardForm) -> dict[str, list[FindingForm]]:

@@ -9,7 +9,7 @@ Condition = Callable[[KnownTablet], bool]
 
 def structure_warnings(known: KnownTablet) -> list[str]:
     """Return the warnings that hold for a tablet that has answered once."""
-    return [name for name, holds in _WARNINGS.items() if known.mysql is not None and holds(known)]
+    return [name for name, holds in STRUCTURE_WARNINGS.items() if known.mysql is not None and holds(known)]
 
 
 def logging_replicas(known: KnownTablet) -> list[KnownTablet]:
@@ -73,7 +73,7 @@ def _has_other_gtid_mode(known: KnownTablet) -> bool:
     return known.mysql is not None and any(mode != known.mysql.gtid_mode for mode in gtid_modes(known))
 
 
-_WARNINGS: dict[str, Condition] = {
+STRUCTURE_WARNINGS: dict[str, Condition] = {
     "NoLoggingReplicasStructureWarning": lambda known: _has_many_replicas(known) and not logging_replicas(known),
     "NoFailoverSupportStructureWarning": lambda known: _has_many_replicas(known) and not uses_gtids(known),
     "StatementAndMixedLoggingReplicasStructureWarning": _writes_both("STATEMENT", "MIXED"),
@@ -87,3 +87,4 @@ _WARNINGS: dict[str, Condition] = {
     "NoWriteablePrimaryStructureWarning": _is_read_only,
     "NotEnoughValidSemiSyncReplicasStructureWarning": _lacks_clients,
 }
+"""Each warning with its condition, in the order of Vitess."""

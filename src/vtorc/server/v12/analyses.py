@@ -6,6 +6,9 @@ from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import TabletType
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.frames import StatusFrame
+from vtorc.server.today.known import KnownTablet
+from vtorc.server.today.structure import structure_warnings
+from vtorc.server.today.summaries import summaries
 from vtorc.server.v12 import downtime
 from vtorc.server.v12.answers import GoObject, key_of, with_old_names
 from vtorc.server.v12.clusters import Address, Cluster, Server
@@ -32,6 +35,8 @@ OLD_ANALYSIS_NAMES = {
     "SemiSyncPrimaryClients": "SemiSyncMasterClients",
 }
 """The renamed fields of ReplicationAnalysis."""
+
+NO_PROBLEM = "NoProblem"
 
 _NO_TIME = "0001-01-01T00:00:00Z"
 """Go's zero time."""
@@ -64,26 +69,57 @@ def cluster_details(name: str, alias: str, count: int = 0, *, replaces: bool = F
 
 
 def analyses(cluster: Cluster, status: StatusFrame | None) -> list[GoObject]:
-    """Return a ReplicationAnalysis for each finding of a shard, most urgent first."""
-    return [analysis(cluster, finding, status) for finding in cluster.shard.findings]
+    """Return a ReplicationAnalysis for each finding of a shard, most urgent first, then what is told beside them.
+
+    That is each code that sums up a server and its replicas, and each server with nothing but structure warnings.
+    """
+    found = [analysis(cluster, finding, status) for finding in cluster.shard.findings]
+    for server in cluster.servers:
+        own = {each.code for each in cluster.shard.findings if each.tablet == server.tablet.alias}
+        summed_up = summaries(_known(server), own)
+        found += [_entry(cluster, server, each.code, each.description, status) for each in summed_up]
+        if not own and not summed_up and _warnings(server):
+            found.append(_entry(cluster, server, NO_PROBLEM, "", status))
+    return found
 
 
 def analysis(cluster: Cluster, finding: FindingForm, status: StatusFrame | None) -> GoObject:
     """Return the ReplicationAnalysis of one finding; one of the whole shard is told of its primary."""
     server = cluster.server(finding.tablet) if finding.tablet is not None else cluster.primary
+    return _entry(cluster, server, finding.code, finding.problem, status, acts=finding.acts)
+
+
+def _entry(
+    cluster: Cluster,
+    server: Server | None,
+    code: str,
+    description: str,
+    status: StatusFrame | None,
+    *,
+    acts: bool = False,
+) -> GoObject:
     replicas = [other for other in cluster.servers if server is not None and other.source == server.address]
     return analysis_entry(
         address=server.address if server is not None else Address.parse(cluster.name),
-        code=finding.code,
-        description=finding.problem,
+        code=code,
+        description=description,
         cluster=cluster_info(cluster, status),
         alias=cluster.alias,
         details={
             **(_of_server(server) if server is not None else {}),
             **_of_replicas(replicas),
-            "IsActionableRecovery": finding.acts,
+            "IsActionableRecovery": acts,
         },
     )
+
+
+def _known(server: Server) -> KnownTablet:
+    return KnownTablet(server.shard, server.tablet, server.limits)
+
+
+def _warnings(server: Server) -> list[str]:
+    known = _known(server)
+    return structure_warnings(known) if known.is_analysed else []
 
 
 def analysis_entry(
@@ -119,6 +155,7 @@ def _of_server(server: Server) -> GoObject:
         "ReplicationStopped": replication is not None
         and server.is_replica
         and "stopped" in (replication.io_thread, replication.sql_thread),
+        "StructureAnalysis": _warnings(server),
         **primary_semi_sync(tablet.semi_sync),
         "SemiSyncReplicaEnabled": tablet.semi_sync is not None and tablet.semi_sync.acknowledges is True,
         "GTIDMode": tablet.mysql.gtid_mode if tablet.mysql is not None else "",
@@ -196,7 +233,7 @@ _UNKNOWN: GoObject = {
     "Replicas": [],
     "IsFailingToConnectToPrimary": False,
     "ReplicationStopped": False,
-    "Analysis": "NoProblem",
+    "Analysis": NO_PROBLEM,
     "Description": "",
     "StructureAnalysis": [],
     "IsDowntimed": False,

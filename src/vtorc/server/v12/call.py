@@ -27,8 +27,6 @@ class V12Settings:
 
     status_endpoint: str = STATUS_ENDPOINT
     """Another path of the health check, without the prefix (StatusEndpoint)."""
-    ignored_problem_hosts: tuple[str, ...] = ()
-    """Regular expressions; servers that fit one are left out of `problems` (ProblemIgnoreHostnameFilters)."""
     user_header: str = USER_HEADER
     """The header by which a proxy names the user (AuthUserHeader), which `headers` does not show."""
     host: str = ""

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vtorc.forms.frames import AnyFrame, GoneFrame, RecoveryFrame, ShardFrame
+from vtorc.forms.frames import AnyFrame, GoneFrame, RecoveryFrame, SettingsFrame, ShardFrame
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.tablet import TabletForm
 from vtorc.server.memory import ServerMemory
+from vtorc.server.today.known import TodayLimits
 from vtorc.server.v12.clusters import Address, Cluster, ClusterIndex, Clusters, Server
 
 KEPT_NAMES = 10
@@ -19,6 +20,7 @@ class ClusterBook:
 
     def __init__(self, memory: ServerMemory) -> None:
         """Follow what `memory` is told from now on."""
+        self._limits = TodayLimits.of(memory.settings)
         self._clusters: dict[str, Cluster] = {}
         self._now: Clusters | None = None
         self._index: ClusterIndex | None = None
@@ -46,12 +48,16 @@ class ClusterBook:
                 self._put(name, None)
             case RecoveryFrame(recovery=recovery):
                 self._take_recovery(recovery)
+            case SettingsFrame(settings=settings):
+                self._limits = TodayLimits.of({each.name: each for each in settings})
+                for cluster in list(self._clusters.values()):
+                    self._take_shard(cluster.shard)
             case _:
                 pass
 
     def _take_shard(self, shard: ShardForm) -> None:
         known = self._clusters.get(shard.name)
-        self._put(shard.name, _cluster(shard, known.names if known is not None else ()))
+        self._put(shard.name, _cluster(shard, known.names if known is not None else (), self._limits))
 
     def _take_recovery(self, recovery: RecoveryForm) -> None:
         """Keep the name of a tablet that was promoted once: a server that starts anew has not seen it as primary."""
@@ -77,7 +83,7 @@ def _what_it_is_called(cluster: Cluster | None) -> object:
     return cluster.names, {(server.tablet.alias, server.address) for server in cluster.servers}
 
 
-def _cluster(shard: ShardForm, earlier_names: tuple[str, ...]) -> Cluster | None:
+def _cluster(shard: ShardForm, earlier_names: tuple[str, ...], limits: TodayLimits) -> Cluster | None:
     tablets = [tablet for tablet in shard.tablets if tablet.mysql_host]
     if not tablets:
         return None
@@ -90,7 +96,8 @@ def _cluster(shard: ShardForm, earlier_names: tuple[str, ...]) -> Cluster | None
     elif not names:
         names = (_name(by_alias.get(shard.recorded_primary or "", tablets[0])),)
     servers = [
-        Server(tablet, shard, names[0], _depth(tablet, by_alias), _replicas(tablet, tablets)) for tablet in tablets
+        Server(tablet, shard, names[0], _depth(tablet, by_alias), _replicas(tablet, tablets), limits)
+        for tablet in tablets
     ]
     servers.sort(key=lambda server: (not server.tablet.is_primary, server.depth, server.tablet.alias))
     return Cluster(shard, names, tuple(servers))

@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.tablet import TabletForm
+from vtorc.server.today.known import DEFAULT_LIMITS, TodayLimits
 from vtorc.server.v12.answers import V12Error
 from vtorc.server.v12.paths import whole_number
 
@@ -44,6 +45,8 @@ class Server:
     """How many sources are above it in the shard."""
     replicas: tuple[Address, ...]
     """The addresses of the tablets of the shard that replicate from it."""
+    limits: TodayLimits = DEFAULT_LIMITS
+    """The settings that its answers depend on."""
 
     @property
     def address(self) -> Address:

@@ -3,6 +3,7 @@
 import re
 
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.server.today.known import TodayLimits
 from vtorc.server.v12 import tree
 from vtorc.server.v12.analyses import analyses, cluster_info
 from vtorc.server.v12.answers import GoObject, Told, V12Error, key_of
@@ -91,7 +92,7 @@ def with_problems(call: Call) -> list[GoObject]:
     """Return the instances with problems, of all clusters or of one; those that are downtimed are left out."""
     found = call.known_cluster() if call.hint else None
     servers = call.clusters.servers() if not call.hint else (found.servers if found is not None else ())
-    ignored = [re.compile(pattern) for pattern in call.tools.settings.ignored_problem_hosts]
+    ignored = TodayLimits.of(call.memory.settings).ignored_hosts
     return _instances(
         call,
         [

@@ -11,7 +11,6 @@ from vtorc.server.v12.downtime import registered_rule
 POLL_SECONDS = 5
 """InstancePollSeconds, by which v12 told a fresh answer from an old one."""
 
-REASONABLE_LAG = 10
 """ReasonableReplicationLagSeconds: a replica that is further behind is a problem."""
 
 OLD_NAMES = {
@@ -76,7 +75,7 @@ def is_recently_checked(server: Server, silence: float = 0.0) -> bool:
 
 def lags(server: Server) -> bool:
     """Return whether it is further behind than it should be."""
-    return server.lag is not None and abs(server.lag - server.delay) > REASONABLE_LAG
+    return server.lag is not None and abs(server.lag - server.delay) > server.limits.lag
 
 
 def promotion_rule(server: Server) -> str:

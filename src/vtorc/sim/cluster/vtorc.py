@@ -46,6 +46,7 @@ class VtorcSettings:
     deadlines: Deadlines = field(default_factory=Deadlines)
     refresh_every: float = 15.0
     same_cell_only: bool = False
+    tolerable_lag: float = 0.0
     budget: BudgetLimits = field(default_factory=BudgetLimits)
     hold_above: int = HOLD_NOTHING
     shares: bool = False
@@ -166,7 +167,11 @@ class SimVtorc:
         life = self.process.start()
         life.at_end.append(self._ended)
         settings = self._settings
-        bounds = Bounds(deadlines=settings.deadlines, same_cell_only=settings.same_cell_only)
+        bounds = Bounds(
+            deadlines=settings.deadlines,
+            same_cell_only=settings.same_cell_only,
+            tolerable_lag=settings.tolerable_lag,
+        )
         tools = self.tools = RecoveryTools(
             topo=self._open_topo(life),
             tablets=self._open_tablets(life),

@@ -160,6 +160,7 @@ def read_settings(given: Mapping[str, Any]) -> VtorcSettings:
         deadlines=Deadlines(call=settings.remote_operation_timeout, catch_up=settings.wait_replicas_timeout),
         refresh_every=fleet.refresh_every,
         same_cell_only=settings.prevent_cross_cell_failover,
+        tolerable_lag=settings.tolerable_replication_lag,
         budget=fleet.budget,
         hold_above=fleet.hold_above,
     )

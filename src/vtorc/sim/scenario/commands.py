@@ -9,18 +9,17 @@ from dataclasses import replace
 
 from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.durability import policy
-from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
-from vtorc.errors import NameParseError
+from vtorc.core.facts.ids import ShardId, TabletType
 from vtorc.recovery.commands import Commands
 from vtorc.sim.campaigns.fleet_report import FleetWatch
 from vtorc.sim.campaigns.mask import mask
 from vtorc.sim.cluster.external_server import replicate_from_outside
-from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan, fleet_plan
+from vtorc.sim.cluster.plan import WorldPlan, fleet_plan
 from vtorc.sim.cluster.planned_reparent import plan_reparent
 from vtorc.sim.cluster.policy_change import change_policy
 from vtorc.sim.cluster.replayed_log import replay_binary_log
 from vtorc.sim.cluster.reshard import add_shard, leftovers, remove_shard
-from vtorc.sim.cluster.tablet import SimTablet, TabletTraits
+from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.cluster.vtorc import SimVtorc, VtorcSettings
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.process import Process
@@ -34,6 +33,7 @@ from vtorc.sim.mysql.settings import SimMysqlSettings
 from vtorc.sim.scenario.command_words import CommandWords
 from vtorc.sim.scenario.desk_requests import ask_for_command, ask_for_hold, ask_for_reparent, ask_to_lift
 from vtorc.sim.scenario.outcome import ScenarioOutcome
+from vtorc.sim.scenario.plan_words import shard_plan, tablet_alias
 from vtorc.sim.scenario.status_age import oldest_status
 
 _FIRST_LIMIT = 60.0
@@ -94,30 +94,10 @@ class ScenarioCommands:
     def do_shard(self, words: CommandWords) -> list[str]:
         """Plan a shard: `shard [name=commerce/0] durability=semi_sync tablets=zone1-100,zone2-200:rdonly:old`."""
         words.only("name", "durability", "tablets")
-        plan = self._shard_plan(words)
+        plan = shard_plan(words)
         cells = tuple(dict.fromkeys([*self._plan.cells, *(tablet.alias.cell for tablet in plan.tablets)]))
         self._plan = replace(self._plan, cells=cells, shards=(*self._plan.shards, plan))
         return []
-
-    def _shard_plan(self, words: CommandWords) -> ShardPlan:
-        tablets = tuple(self._tablet_plan(text) for text in words.named.get("tablets", "").split(",") if text)
-        if not tablets or "durability" not in words.named:
-            raise SimPlanError(f"{words.line!r}: expected durability= and tablets=")
-        return ShardPlan(
-            shard=ShardId.parse(words.named.get("name", "commerce/0")),
-            durability=words.named["durability"],
-            tablets=tablets,
-        )
-
-    def _tablet_plan(self, text: str) -> TabletPlan:
-        alias, *marks = text.split(":")
-        old = "old" in marks
-        types = [TabletType.parse(mark) for mark in marks if mark != "old"]
-        return TabletPlan(
-            alias=_alias(alias),
-            type=types[0] if types else TabletType.REPLICA,
-            traits=TabletTraits(tells_all=not old, checks_errant=not old),
-        )
 
     def do_world(self, words: CommandWords) -> list[str]:
         """Plan everything else: `world [vtorcs=zone1,zone2] [lease=30] [net-timeout=60] [relay-log-recovery=off]`.
@@ -243,9 +223,9 @@ class ScenarioCommands:
         return []
 
     def do_policy(self, words: CommandWords) -> list[str]:
-        """Let an operator change the durability policy of a keyspace: `policy commerce none`."""
+        """Let an operator change the durability policy of a keyspace, or remove it: `policy commerce none`."""
         words.only(plain=2)
-        change_policy(self.world, *words.plain)
+        change_policy(self.world, *[*words.plain, ""][:2])
         return []
 
     async def do_delete_record(self, words: CommandWords) -> list[str]:
@@ -259,7 +239,7 @@ class ScenarioCommands:
     async def do_add_shard(self, words: CommandWords) -> list[str]:
         """Let a reshard create a shard, and wait until all is well: as `shard` and then `start`."""
         words.only("name", "durability", "tablets", "primary")
-        shard = await add_shard(self.world, self._shard_plan(words))
+        shard = await add_shard(self.world, shard_plan(words))
         self._plan = self.world.plan
         return await self._first_primary(words, shard)
 
@@ -334,6 +314,12 @@ class ScenarioCommands:
         words.only(plain=1)
         tablet = self._tablet(words, words.plain[0])
         replicate_from_outside(self.world, self.world.shards[tablet.config.shard], tablet)
+        return []
+
+    def do_heartbeat(self, words: CommandWords) -> list[str]:
+        """Let an operator change the seconds between two heartbeats of a replica's source: `heartbeat zone2-200 11`."""
+        words.only(plain=2)
+        self._tablet(words, words.plain[0]).mysqld.replication.heartbeat_period = float(words.plain[1])
         return []
 
     async def do_replay(self, words: CommandWords) -> list[str]:
@@ -443,16 +429,9 @@ class ScenarioCommands:
         shards: list[SimShard] = list(self.world.shards.values())
         if text == "primary" and shards[0].primary is not None:
             return shards[0].primary
-        alias = _alias(text)
+        alias = tablet_alias(text)
         for shard in shards:
             for tablet in shard.tablets:
                 if tablet.config.alias == alias:
                     return tablet
         raise SimPlanError(f"{words.line!r}: there is no tablet {text}")
-
-
-def _alias(text: str) -> TabletAlias:
-    try:
-        return TabletAlias.parse(text)
-    except NameParseError as error:
-        raise SimPlanError(str(error)) from error

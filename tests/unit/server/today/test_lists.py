@@ -72,6 +72,13 @@ async def test_problems_lists_the_tablets_that_are_not_well(tablet: TabletView, 
         assert [(row["InstanceAlias"], row["Problems"]) for row in listed] == [(R1, problems)]
 
 
+async def test_hosts_that_are_to_be_ignored_are_no_problem() -> None:
+    """A stopped replica on a host that fits a filter is not listed."""
+    view = shard(primary(), replica("zone1-101", io=STOPPED), replica("zone1-102"))
+    memory = memory_of(settings_frame(problem_ignore_hostname_filters=("zone1-10[1-9]$",)), view)
+    assert await rows(memory, "/api/problems") is None
+
+
 async def test_the_limit_of_lag_is_the_setting() -> None:
     """A replica with 11 seconds of lag is no problem where 20 are reasonable."""
     view = shard(primary(), lagging(11), replica("zone1-102"))

@@ -20,8 +20,8 @@ from vtorc.server.today.golang import go_time, snake_case
 from vtorc.server.today.metric_table import METRICS, MetricKind
 
 SHARD = {"Keyspace": "commerce", "Shard": "0"}
-STOPPED_SHARD = shard(primary(), replica("zone1-101", io=STOPPED))
-HEALTHY = shard(primary(), replica("zone1-101"))
+STOPPED_SHARD = shard(primary(), replica("zone1-101", io=STOPPED), replica("zone1-102"))
+HEALTHY = shard(primary(), replica("zone1-101"), replica("zone1-102"))
 KEY = "ReplicationStopped.zone1-0000000101.commerce.0"
 
 

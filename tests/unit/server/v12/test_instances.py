@@ -243,3 +243,27 @@ async def test_search_finds_parts_of_names_versions_and_whole_numbers(text: str)
     tablet = replica("zone1-101", **(MYSQL | {"server_id": 101}))
     assert "mysql-zone1-101" in {row["Key"]["Hostname"] for row in await ask(f"search/{text}", tablet)}
     assert await ask("search?s=nothing-of-that", tablet) == []
+
+
+async def test_structure_warnings_and_summaries_are_told_beside_the_findings() -> None:
+    """v12's analyses have the structure warnings of today's, and the codes that sum a primary up."""
+    world = full_world()
+    stopped = replica("zone1-101", sql=STOPPED, **(MYSQL | {"gtid_mode": "ON_PERMISSIVE"}))
+    world.tell(ShardFrame(shard=form(shard(primary(**MYSQL), stopped))))
+    got = (await ask_app(world.app(), "/api/replication-analysis/commerce:0")).json["Details"]
+    assert [(each["Analysis"], each["StructureAnalysis"]) for each in got if each["IsClusterPrimary"]] == [
+        ("PrimarySingleReplicaNotReplicating", ["DifferentGTIDModesStructureWarning"])
+    ]
+    world.tell(ShardFrame(shard=form(shard(primary(**MYSQL), answers(stopped, replication=None)))))
+    got = (await ask_app(world.app(), "/api/replication-analysis/commerce:0")).json["Details"]
+    assert "NoProblem" not in {each["Analysis"] for each in got}
+
+
+async def test_a_server_with_warnings_alone_has_no_problem() -> None:
+    """What is unwise about a primary is told although nothing is wrong."""
+    world = full_world()
+    world.tell(ShardFrame(shard=form(shard(primary(), replica("zone1-101"), replica("zone1-102")))))
+    got = (await ask_app(world.app(), "/api/replication-analysis/commerce:0")).json["Details"]
+    assert [(each["Analysis"], each["StructureAnalysis"]) for each in got] == [
+        ("NoProblem", ["NoLoggingReplicasStructureWarning"])
+    ]

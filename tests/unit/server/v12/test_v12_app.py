@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.server.today.memories import settings_frame
 from tests.unit.server.told import Answered, Forwarding, ask_app
 from tests.unit.server.v12.world import FIRST, World, full_world
 from vtorc.server.app import make_app
@@ -106,7 +107,9 @@ async def test_the_status_endpoint_is_a_setting() -> None:
 
 async def test_problems_leave_out_ignored_hosts() -> None:
     """Hosts that fit a filter are no problems."""
-    app = full_world().app(settings=V12Settings(ignored_problem_hosts=("zone1-30[0-9]",)))
+    world = full_world()
+    world.tell(settings_frame(problem_ignore_hostname_filters=("zone1-30[0-9]",)))
+    app = world.app()
     assert [row["Key"]["Hostname"] for row in (await ask_app(app, "/api/problems")).json] == ["mysql-zone2-302"]
 
 
