@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import fields
+from pathlib import Path
 
 from vtorc.app import run_fleet
 from vtorc.config.load import Loaded
@@ -10,6 +11,7 @@ from vtorc.config.store import SettingsStore
 from vtorc.control.fleet import Fleet
 from vtorc.control.scope import Scope
 from vtorc.demo.demo_observer import DemoObserver
+from vtorc.demo.stand_in import standing_in
 from vtorc.lab.errors import LabError
 from vtorc.server.listener import BoundListener
 from vtorc.server.options import ServerRules
@@ -19,12 +21,16 @@ from vtorc.tablet.client import GrpcTabletManager
 class DemoVtorc:
     """Runs a vtorc with the demo's settings; its history and its memory outlive each end."""
 
-    def __init__(self, settings: Settings, listener: BoundListener, observer: DemoObserver) -> None:
-        """Serve at `listener`, which stays bound, and let `observer` hear of the shard and its holds."""
+    def __init__(self, settings: Settings, listener: BoundListener, observer: DemoObserver, door: Path) -> None:
+        """Serve at `listener`, which stays bound, and let `observer` hear of the shard and its holds.
+
+        The pages send what breaks servers to the demo's `door`.
+        """
         sources = {field.name: "vtorc demo" for field in fields(settings)}
         self._store = SettingsStore(lambda: Loaded(settings=settings, sources=sources))
         self._listener = listener
         self._observer = observer
+        self._door = str(door)
         self._fleet: Fleet | None = None
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
@@ -61,17 +67,25 @@ class DemoVtorc:
 
     async def run(self) -> None:
         """Run it whenever it is wanted, until `stop`; raises what it raises."""
-        while True:
-            await self._wanted.wait()
-            if self._is_over:
-                return
-            await self._run_once()
+        async with asyncio.TaskGroup() as rest:
+            while True:
+                if not self.is_running:
+                    async with standing_in(self._listener, self._door, rest):
+                        await self._wanted.wait()
+                if self._is_over:
+                    return
+                await self._run_once()
 
     async def _run_once(self) -> None:
         scope = Scope.parse(self._store.settings.clusters_to_watch)
         self._task = asyncio.create_task(
             run_fleet(
-                self._store, scope, [self._listener], ServerRules(), ready=self._keep, observers=[self._observer]
+                self._store,
+                scope,
+                [self._listener],
+                ServerRules(demo_door=self._door),
+                ready=self._keep,
+                observers=[self._observer],
             ),
             name="vtorc",
         )

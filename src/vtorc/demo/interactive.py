@@ -5,20 +5,21 @@ import time
 from collections.abc import Awaitable
 from dataclasses import replace
 
+import msgspec
 from rich.console import Console
 from rich.live import Live
 
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.demo.demo_observer import Mark
-from vtorc.demo.faults import BY_KEY, FAULTS, fault_named
+from vtorc.demo.faults import BY_KEY, fault_named
 from vtorc.demo.keyboard import keyboard
 from vtorc.demo.picture import Picture, ServerState, draw
 from vtorc.demo.remote import listening
 from vtorc.demo.running_demo import RunningDemo
 from vtorc.demo.screen import as_text, render
+from vtorc.demo.state import state_of
 from vtorc.errors import VtorcError
-
-COMMANDS = ("status", "start", "rebuild", *FAULTS)
+from vtorc.server import demo_door
 
 _LEAST_PAUSE = 0.1
 _MOST_PAUSE = 0.5
@@ -151,6 +152,8 @@ class InteractiveDemo:
         match command, target:
             case "status", width:
                 return self._status(int(width) if width.isdigit() else 0)
+            case demo_door.STATE, _:
+                return self._state()
             case "start", "all":
                 return await demo.start_or_resume_all()
             case "start", name:
@@ -158,6 +161,14 @@ class InteractiveDemo:
             case "rebuild", name:
                 return await demo.rebuild(demo.find(name))
         return await demo.bring_about(fault_named(command), target)
+
+    def _state(self) -> str:
+        demo = self._demo
+        primary = demo.primary.alias if demo.primary is not None else None
+        told = state_of(
+            demo.tablets, primary, has_vtorc=demo.vtorc.is_running, has_topology=not demo.cluster.topo_is_down
+        )
+        return msgspec.json.encode(told).decode()
 
     def _status(self, width: int) -> str:
         picture = self._picture()

@@ -18,7 +18,7 @@ What to try, from another terminal:
   vtorc demo break FAULT       {faults}
   vtorc demo start all         mend all of that
   vtorc demo rebuild ALIAS     delete a replica's data and have it replicate from the start
-  {pages}  the pages of vtorc, in a browser
+  {pages}  the pages of vtorc, in a browser; they break and mend all that, too
   {ask}  ask vtorc over its API
 Folder of all data and logs, {fate}: {folder}
 What vtorc did and why:  {history}

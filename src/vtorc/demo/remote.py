@@ -1,7 +1,6 @@
-"""Commands from another terminal to the running demo: one JSON object per line over a unix socket in its folder.
+"""Commands from another terminal, or from a page, to the running demo, through the socket in its folder.
 
-The request is `{"do": COMMAND, "on": TABLET}`, the answer `{"ok": TEXT}` or `{"error": TEXT}`. A small file names the
-folders of the demos that run, the last one last.
+`server.demo_door` says what goes over it. A small file names the folders of the demos that run, the last one last.
 """
 
 import asyncio
@@ -19,6 +18,7 @@ from vtorc.errors import VtorcError
 from vtorc.lab.errors import LabError
 from vtorc.lab.parts import cache_folder
 from vtorc.lab.processes import unix_socket
+from vtorc.server.demo_door import ask_demo
 
 Answer = Callable[[str, str], Awaitable[str]]
 """Carries out a command on its target, and returns a text for the operator; raises VtorcError."""
@@ -36,10 +36,15 @@ def state_file(environ: Mapping[str, str]) -> Path:
     return Path(tempfile.gettempdir()) / f"vtorc-demo-{os.getuid()}.json"
 
 
+def door_of(folder: Path) -> Path:
+    """Return the socket at which the demo in a folder takes commands."""
+    return unix_socket(folder, _SOCKET)
+
+
 @asynccontextmanager
 async def listening(folder: Path, answer: Answer) -> AsyncIterator[None]:
     """Answer other terminals while inside, and note this demo's folder as that of the last one."""
-    path, state = unix_socket(folder, _SOCKET), state_file(os.environ)
+    path, state = door_of(folder), state_file(os.environ)
     path.unlink(missing_ok=True)
     _change_note(state, lambda folders: [*folders, folder])
     server = await asyncio.start_unix_server(lambda reader, writer: _serve(reader, writer, answer), path)
@@ -85,7 +90,7 @@ def _noted(state: Path) -> list[Path]:
         folders = [Path(each) for each in json.loads(state.read_text())["dirs"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    return [each for each in folders if unix_socket(each, _SOCKET).exists()]
+    return [each for each in folders if door_of(each).exists()]
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
@@ -110,22 +115,14 @@ async def send_command(folder: Path | None, command: str, target: str) -> str:
     """
     folder = folder or _last_folder()
     try:
-        reader, writer = await asyncio.open_unix_connection(unix_socket(folder, _SOCKET))
+        reply = await ask_demo(door_of(folder), command, target)
     except OSError as error:
         raise LabError(f"no demo runs in {folder} any more; start one with: vtorc demo") from error
-    try:
-        writer.write(json.dumps({"do": command, "on": target}).encode() + b"\n")
-        line = await reader.readline()
-    except ConnectionError:
-        line = b""
-    finally:
-        writer.close()
-    if not line:
+    if reply is None:
         raise LabError(f"the demo in {folder} ended before it answered; start one with: vtorc demo")
-    reply = json.loads(line)
-    if "error" in reply:
-        raise LabError(reply["error"])
-    return str(reply["ok"])
+    if reply.ok is None:
+        raise LabError(reply.error or "the demo refuses without a reason")
+    return reply.ok
 
 
 def run_command(folder: Path | None, command: str, target: str) -> int:

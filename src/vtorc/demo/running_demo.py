@@ -15,6 +15,7 @@ from vtorc.demo.demo_observer import DemoObserver, Mark
 from vtorc.demo.demo_vtorc import DemoVtorc
 from vtorc.demo.faults import DemoFault
 from vtorc.demo.ledger import Gap
+from vtorc.demo.remote import door_of
 from vtorc.demo.servers import DemoCluster, DemoTablet, Progress, ServerKind
 from vtorc.demo.writer import Writer
 from vtorc.errors import ListenError, NameParseError
@@ -54,7 +55,7 @@ class RunningDemo:
         self.servers = servers
         self.simulated = servers.simulated
         self.cluster = cluster
-        self.vtorc = DemoVtorc(_settings(cluster), listener, observer)
+        self.vtorc = DemoVtorc(_settings(cluster), listener, observer, door_of(cluster.folder))
         self.observer = observer
         self.tablets = [cluster.tablets[alias] for alias in sorted(cluster.tablets)]
         self.writer = Writer(self.tablets, database=DATABASE, on_gap=self._on_gap)

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from vtorc.forms.access import Caller
 from vtorc.forms.frames import ProblemForm
 from vtorc.server.access.gate import Gate
 from vtorc.server.access.rules import AccessRules
@@ -32,6 +33,9 @@ from vtorc.server.v1.endpoints import PREFIX
 from vtorc.server.v1.routes import unknown_v1_path, v1_routes
 from vtorc.server.v12.app import v12_routes
 
+Report = Callable[[str, Caller, ProblemForm], None]
+"""Hears of a client that was refused: what it asked for, who it is, and why."""
+
 Dialect = Callable[[ServerMemory, Ask], Sequence[BaseRoute]]
 """Makes the routes of one older API; a route may be of any class that matches a scope, also by its raw path."""
 
@@ -47,13 +51,21 @@ def make_app(
     asking = AllowedActions(forward)
     apps = ScopedApps(memory, lambda seen: _routes(seen, asking, listener, rules))
     zipped = GZipMiddleware(apps, minimum_size=1000, compresslevel=5)
-    gate = Gate(
-        zipped, _access(rules.access, listener), TokenCheck(memory), forward.report, policy=rules.security_policy
-    )
-    guarded = Guard(gate, rules)
+    guarded = guarded_app(zipped, memory, forward.report, listener=listener, rules=rules)
     if listener.is_like_v12 and rules.url_prefix:
         return Prefixed(guarded, rules.url_prefix, {*PROBES, rules.access.status_endpoint.rstrip("/")})
     return guarded
+
+
+def guarded_app(
+    app: ASGIApp, memory: ServerMemory, report: Report, *, listener: Listener, rules: ServerRules
+) -> ASGIApp:
+    """Return an application behind the gate, so that it knows who asks, and behind the guard.
+
+    `report` is told of each client that shows a wrong password or token.
+    """
+    gate = Gate(app, _access(rules.access, listener), TokenCheck(memory), report, policy=rules.security_policy)
+    return Guard(gate, rules)
 
 
 def _routes(memory: ServerMemory, ask: Ask, listener: Listener, rules: ServerRules) -> ASGIApp:
@@ -65,7 +77,7 @@ def _routes(memory: ServerMemory, ask: Ask, listener: Listener, rules: ServerRul
         routes=[
             *v1_routes(memory, ask, acts=listener is not Listener.READ_ONLY),
             *probe_routes(memory, has_web_files=rules.web is not None),
-            *ui_routes(memory, ask, answers_web=rules.web is None),
+            *ui_routes(memory, ask, answers_web=rules.web is None, demo_door=rules.demo_door),
             *(route for dialect in own_first for route in dialects[dialect](memory, ask)),
         ],
         exception_handlers={404: partial(_unknown_path, listener), 413: _long_body, 500: _own_mistake},

@@ -44,6 +44,9 @@ class ServerRules(Form, frozen=True, kw_only=True):
     """orchestrator's web files; None for vtorc's own pages alone."""
     allowed_hosts: tuple[str, ...] = ()
     """Names of this server that a browser may have in its address line, beside addresses and localhost."""
+    demo_door: str = ""
+    """The socket of the demo that the server belongs to, whose pages can break its servers. It is empty for each
+    vtorc of a cluster, as no setting names one."""
 
 
 class ListenerOption(Form, frozen=True, kw_only=True):

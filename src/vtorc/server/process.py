@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import msgspec
 import uvloop
+from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
 from vtorc.errors import ChannelError
@@ -23,7 +24,7 @@ from vtorc.server.asking import Forward
 from vtorc.server.channel import LENGTH_BYTES, LONGEST_FRAME, FrameCutter, frame_length, framed
 from vtorc.server.connection import BoundedHttpProtocol
 from vtorc.server.memory import ServerMemory
-from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
+from vtorc.server.options import ListenerOption, ListenerTls, ServerOptions, ServerRules
 from vtorc.server.requests import Requests
 
 KEEP_ALIVE = 15
@@ -125,9 +126,15 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
 
 
 async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: ServerMemory, forward: Forward) -> None:
-    tls = rules.tls if option.listener.is_like_v12 else None
+    app = make_app(memory, forward, listener=option.listener, rules=rules)
+    server = http_server(app, rules.tls if option.listener.is_like_v12 else None)
+    await server.serve(sockets=[socket.socket(fileno=option.socket)])
+
+
+def http_server(app: ASGIApp, tls: ListenerTls | None = None) -> Server:
+    """Return a server of an application that logs nothing and leaves signals alone; `tls` None means clear text."""
     config = Config(
-        make_app(memory, forward, listener=option.listener, rules=rules),
+        app,
         ssl_context_factory=(lambda *_: tls_context(tls)) if tls is not None else None,
         http=BoundedHttpProtocol,
         ws="none",
@@ -138,7 +145,7 @@ async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: Se
         proxy_headers=False,  # `origin_of` says where a request comes from
         timeout_keep_alive=KEEP_ALIVE,
     )
-    await _Server(config).serve(sockets=[socket.socket(fileno=option.socket)])
+    return _Server(config)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import ServerMemory
 from vtorc.server.permission import ANONYMOUS, origin_of
 from vtorc.server.ui.assets import answer_asset
+from vtorc.server.ui.demo_panel import demo_routes
 from vtorc.server.ui.fleet import FleetQuery, fleet_head, fleet_page, named_rows, wanted_shards
 from vtorc.server.ui.look_back import LookBack, Then, recovery_then, shard_then
 from vtorc.server.ui.plan import TITLES, plan_of
@@ -44,12 +45,14 @@ FLEET = "/ui/"
 """The first page."""
 
 
-def ui_routes(memory: ServerMemory, ask: Ask, *, answers_web: bool = True) -> list[BaseRoute]:
+def ui_routes(memory: ServerMemory, ask: Ask, *, answers_web: bool = True, demo_door: str = "") -> list[BaseRoute]:
     """Return the routes of the pages, their files, and a page for all paths below `/ui` that do not exist.
 
-    With `answers_web` links to orchestrator's pages, as they are in chats and bookmarks, lead to these.
+    With `answers_web` links to orchestrator's pages, as they are in chats and bookmarks, lead to these. `demo_door` is
+    the socket of the demo that the server belongs to; empty for none.
     """
-    pages = _Pages(memory, ask)
+    renderer = Renderer(memory, "running" if demo_door else "")
+    pages = _Pages(memory, ask, renderer)
     return [
         Route("/ui", _to_fleet),
         Route(FLEET, pages.fleet),
@@ -62,6 +65,7 @@ def ui_routes(memory: ServerMemory, ask: Ask, *, answers_web: bool = True) -> li
         Route("/ui/audit", pages.audit),
         Route("/ui/settings", pages.settings),
         Route("/ui/static/{tag}/{name}", answer_asset),
+        *demo_routes(renderer, demo_door),
         Route("/ui/{rest:path}", pages.unknown),
         *([Route("/web/{rest:path}", _from_web)] if answers_web else []),
     ]
@@ -96,12 +100,12 @@ async def _to_fleet(request: Request) -> Response:
 
 
 class _Pages:
-    def __init__(self, memory: ServerMemory, ask: Ask) -> None:
+    def __init__(self, memory: ServerMemory, ask: Ask, renderer: Renderer) -> None:
         self._memory = memory
         self._history = HistoryFile(memory)
         self._look_back = LookBack(memory, self._history)
         self._ask = ask
-        self._renderer = Renderer(memory)
+        self._renderer = renderer
 
     async def fleet(self, request: Request) -> Response:
         try:

@@ -1,7 +1,7 @@
 """Renders templates to answers: a whole page, or the part of it that a page in a browser replaces."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import jinja2
@@ -15,6 +15,9 @@ from vtorc.server.ui import words
 from vtorc.server.ui.assets import asset_path
 from vtorc.server.ui.look_back import Then
 from vtorc.server.ui.shell import shell_of
+
+Demo = Literal["", "running", "ended"]
+"""Whether pages have the controls of a demo, and whether its vtorc runs; empty for a vtorc of a cluster."""
 
 PART_HEADER = "x-vtorc-part"
 """The header by which a page asks for its main part alone."""
@@ -53,8 +56,9 @@ _templates = _environment()
 class Renderer:
     """Renders the pages of one server."""
 
-    def __init__(self, memory: ServerMemory) -> None:
+    def __init__(self, memory: ServerMemory, demo: Demo = "") -> None:
         self._memory = memory
+        self._demo = demo
 
     def page(
         self,
@@ -77,6 +81,7 @@ class Renderer:
             "title": title,
             "events": events if then is None else "",
             "then": then,
+            "demo": self._demo,
             "path": request.scope["path"],
             "prefix": prefix_of(request.scope),
             "to": partial(_link, prefix_of(request.scope), then),

@@ -1,7 +1,8 @@
 // Makes an element like another one, and touches only what differs: focus, selection and scrolling stay as they are.
 
-/** Make `old` like `fresh`; children are matched by `data-key`, others by their place. */
+/** Make `old` like `fresh`; children are matched by `data-key`, others by their place. What has `data-own` stays. */
 export function morph(old, fresh) {
+  if ("own" in old.dataset) return;
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !isOwn(name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   if (old.matches("input, textarea, select")) return;

@@ -2,10 +2,15 @@
 import { prefix } from "./live.js";
 
 /** Send JSON to the API; returns the answer, or throws an Error with what the refusal says. */
-export async function send(path, body, method = "POST") {
+export function send(path, body, method = "POST") {
+  return sendTo(`${prefix}/api/v1${path}`, body, method);
+}
+
+/** Send JSON to an address of this server, as `send` does. */
+export async function sendTo(address, body, method = "POST") {
   let answer;
   try {
-    answer = await fetch(`${prefix}/api/v1${path}`, {
+    answer = await fetch(address, {
       method,
       headers: { "Content-Type": "application/json", "X-Vtorc": "1" },
       body: JSON.stringify(body),
