@@ -104,6 +104,8 @@ class OnTimeClock:
         if self._last_beat is None:
             return self._late
         since = now - self._last_beat
+        if since <= ON_TIME and self._late == self._due:
+            return self._due
         still = 1.0 - _CREEP
         after_round = self._due + still * max(0.0, since - ON_TIME)
         return min(self._late + still * since, after_round, self._due_by(now))

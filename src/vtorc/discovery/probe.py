@@ -250,16 +250,16 @@ class TabletProbe:
         while True:
             await self._pause(pause)
             counts = await self._probe(pace())
-            since = self._hurried_since
+            since, present = self._hurried_since, pace()
             if not counts:
-                pause = pace().hurried_interval
+                pause = present.hurried_interval
                 continue
-            pause = pace().interval(
+            pause = present.interval(
                 None if since is None else self._clock.now() - since,
                 primary_may_be_lost=self._lane is Lane.LOST_PRIMARY,
             )
             # Where questions wait for slots, more of them would wait longer, and each recovery with them.
-            pause = max(pause, min(pace().calm_interval, _PAUSE_FOR_WAIT * self._unasked))
+            pause = max(pause, min(present.calm_interval, _PAUSE_FOR_WAIT * self._unasked))
             if first and since is None:
                 # Spreads the probes of tablets that were found in one reading of the topology.
                 pause *= zlib.crc32(str(self.view.alias).encode()) / 2**32

@@ -135,7 +135,7 @@ class _Queue:
 
     def _hand_out(self) -> None:
         """Hand out the slots that are free, or are held for longer than an answer needs."""
-        while (slot := self._next()) is not None:
+        while any(self._lanes) and (slot := self._next()) is not None:
             if len(self._holding) >= self._most and not self._take_back():
                 self._lanes[slot.lane].appendleft(slot)
                 return

@@ -110,6 +110,7 @@ class ShardWatch:
         self._hurried_since: float | None = None
         self._suspected = asyncio.Event()
         self._client_count: ClientCount | None = None
+        self._view: ShardView | None = None  # the answer of `view` until something changes
         self.revision = 0
         """The number of probes that ended, of readings that were taken over, and of changes of holds; while it stays,
         `view` stays the same."""
@@ -141,6 +142,7 @@ class ShardWatch:
             topology.cells - topology.unreachable_cells.keys()
         )
         self.revision += 1
+        self._view = None
         self._changed.set()
         if self._group is None:
             return
@@ -155,6 +157,7 @@ class ShardWatch:
             self._end_watch(alias)
         for record in topology.tablets:
             self._update_tablet(self._group, record)
+        self._view = None
         self._note_clients(count)
 
     def _end_watch(self, alias: TabletAlias) -> None:
@@ -220,16 +223,20 @@ class ShardWatch:
         """
         watched = self._watched.get(alias)
         own = watched.probe.view.memory.server_uuid if watched is not None else ""
-        others = (each.probe.view.memory for name, each in self._watched.items() if name != alias)
+        others = [each.probe.view.memory for each in self._watched.values() if each is not watched]
         return tuple(
-            told
-            for memory in others
-            if not memory.may_have_written_as(own)
-            for told in (memory.received, memory.lost_after_receipt)
+            [
+                told
+                for memory in others
+                if not memory.may_have_written_as(own)
+                for told in (memory.received, memory.lost_after_receipt)
+                if told
+            ]
         )
 
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
         self.revision += 1
+        self._view = None
         self._keep(before.memory, after.memory)
         self._note_clients(client_count_after(self._client_count, self.view()))
         if (before.failure is None) is not (after.failure is None):
@@ -244,13 +251,16 @@ class ShardWatch:
 
     def _note_clients(self, count: ClientCount | None) -> None:
         """Take over what is known of the primary's semi-sync clients; its tablet's memory outlives this process."""
-        self._client_count = count
+        if count is not self._client_count:
+            self._client_count, self._view = count, None
         counter = self._watched.get(count.primary) if count is not None else None
         if count is None or counter is None:
             return
         before = counter.probe.view.memory
         counter.probe.note_unknown_clients(count.unseen, explained=count.explained_at is not None)
-        self._keep(before, counter.probe.view.memory)
+        if counter.probe.view.memory is not before:
+            self._view = None
+            self._keep(before, counter.probe.view.memory)
 
     def _is_first_since_failure(self, before: TabletView, after: TabletView) -> bool:
         """Return whether this is the tablet's first answer since a primary began to fail: evidence, even if nothing
@@ -318,6 +328,7 @@ class ShardWatch:
     def note_holds(self) -> None:
         """Let the shard be judged again, as other holds are in force on it or on one of its tablets."""
         self.revision += 1
+        self._view = None
         self._changed.set()
 
     def take_suspicion(self) -> bool:
@@ -381,25 +392,28 @@ class ShardWatch:
         return tuple(alias for alias, each in self._watched.items() if _is_silent(each.probe.view))
 
     def view(self) -> ShardView:
-        """Return all that is known at this moment."""
+        """Return all that is known at this moment; the same object until something changes."""
+        holds = self._holds_now()  # that of a hold with an end depends on the time
+        if self._view is None or self._view.holds != holds:
+            self._view = self._new_view(holds)
+        return self._view
+
+    def _new_view(self, holds: HoldsOnShard) -> ShardView:
         return ShardView(
             shard=self.shard,
             keyspace_record=self._topology.keyspace_record,
             shard_record=self._topology.shard_record,
-            tablets=self._tablet_views(),
+            tablets=tuple([watched.probe.view for watched in self._watched.values()]),
             unreachable_cells=self._topology.unreachable_cells,
             bad_records=self._topology.bad_records,
             never_read_cells=frozenset(self._topology.unreachable_cells) - self._cells_read_once,
             client_count=self._client_count,
-            holds=self._holds_now(),
+            holds=holds,
         )
 
     def _holds_now(self) -> HoldsOnShard:
         kept, standing = self._holds(self.shard, self._watched.keys()), self._standing(self._topology.tablets)
         return HoldsOnShard(self.shard, (*kept.holds, *standing)) if standing else kept
-
-    def _tablet_views(self) -> tuple[TabletView, ...]:
-        return tuple(watched.probe.view for watched in self._watched.values())
 
 
 def _is_silent(tablet: TabletView) -> bool:

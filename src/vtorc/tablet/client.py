@@ -32,6 +32,7 @@ _SYNTAX_ERROR = 1064
 """The error of MySQL before 8.0.22 for statements with the word REPLICA."""
 
 _Answer = TypeVar("_Answer", bound=Message)
+_Read = TypeVar("_Read")
 
 
 class GrpcTabletManager(TabletManager):
@@ -81,15 +82,16 @@ class GrpcTabletManager(TabletManager):
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
         """Return the status; a tablet of 12 or 13 lacks this call, and its mysqld is asked in SQL instead."""
         connection = await self._connection(tablet)
+
+        def read(answer: bytes) -> TabletStatus:
+            with _naming(tablet, _FULL_STATUS):
+                return connection.last_status.read(answer)
+
         if _FULL_STATUS not in connection.unknown_calls:
             try:
-                answer = await self._probe(tablet, tm.FullStatusRequest(), tm.FullStatusResponse)
+                return await self._call(tablet, tm.FullStatusRequest(), read, timeout=self._settings.probe_timeout)
             except TabletCallUnknown:
                 connection.unknown_calls.add(_FULL_STATUS)
-            else:
-                with _naming(tablet, _FULL_STATUS):
-                    _require(answer, "status")
-                    return convert.tablet_status(answer.status)
         return await self._survey(tablet)
 
     async def ping(self, tablet: TabletRecord) -> None:
@@ -278,7 +280,7 @@ class GrpcTabletManager(TabletManager):
         messages = connection.stream(
             STREAM_HEALTH,
             query_pb2.StreamHealthRequest(),
-            query_pb2.StreamHealthResponse,
+            query_pb2.StreamHealthResponse.FromString,
             call=call,
             metadata=self._metadata,
         )
@@ -305,22 +307,24 @@ class GrpcTabletManager(TabletManager):
             ) from None
 
     async def _probe(self, tablet: TabletRecord, request: Message, answer: type[_Answer]) -> _Answer:
-        return await self._call(tablet, request, answer, timeout=self._settings.probe_timeout)
+        return await self._call(tablet, request, answer.FromString, timeout=self._settings.probe_timeout)
 
     async def _command(self, tablet: TabletRecord, request: Message, answer: type[_Answer]) -> _Answer:
-        return await self._call(tablet, request, answer, timeout=self._settings.rpc_timeout)
+        return await self._call(tablet, request, answer.FromString, timeout=self._settings.rpc_timeout)
 
     async def _wait(self, tablet: TabletRecord, request: Message, answer: type[_Answer]) -> _Answer:
-        return await self._call(tablet, request, answer, timeout=self._wait_timeout())
+        return await self._call(tablet, request, answer.FromString, timeout=self._wait_timeout())
 
-    async def _call(self, tablet: TabletRecord, request: Message, answer: type[_Answer], *, timeout: float) -> _Answer:
-        """Make the call that the request's message type is named after."""
+    async def _call(
+        self, tablet: TabletRecord, request: Message, read: Callable[[bytes], _Read], *, timeout: float
+    ) -> _Read:
+        """Make the call that the request's message type is named after; `read` reads its answer."""
         name = type(request).__name__.removesuffix("Request")
         connection = await self._connection(tablet)
         return await connection.call(
             _SERVICE + name,
             request,
-            answer,
+            read,
             call=f"{name} of {tablet.alias}",
             timeout=timeout,
             metadata=self._metadata,

@@ -1,18 +1,19 @@
 """One connection to one tablet process: dialled on first use, kept while it works, monitored for its loss."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError, TabletUnreachable
 from vtorc.proto import query_pb2
 from vtorc.tablet import convert
 from vtorc.tablet.failures import explain, mysql_errno
+from vtorc.tablet.last_status import LastStatus
 from vtorc.tablet.reach import Timeout, reach
 from vtorc.tablet.sending import about_to_send, context_without_checks
 from vtorc.tablet.settings import ClientSettings, Metadata
@@ -21,8 +22,7 @@ Address = tuple[str, int]
 
 STREAM_HEALTH = "/queryservice.Query/StreamHealth"
 
-_Answer = TypeVar("_Answer", bound=Message)
-_Fact = TypeVar("_Fact")
+_Read = TypeVar("_Read")
 _READY = grpc.ChannelConnectivity.READY
 _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 _LOSS_IS_TOLD_WITHIN = 0.1
@@ -46,6 +46,7 @@ class Connection:
     def __init__(self, address: Address, settings: ClientSettings, timeout: Timeout = asyncio.timeout) -> None:
         self.address = address
         self.unknown_calls: set[str] = set()
+        self.last_status = LastStatus()
         self.used_at = asyncio.get_running_loop().time()
         self._settings = settings
         self._timeout = timeout
@@ -70,17 +71,17 @@ class Connection:
         self,
         path: str,
         request: Message,
-        answer: type[_Answer],
+        read: Callable[[bytes], _Read],
         *,
         call: str,
         timeout: float,
         metadata: Metadata,
         alias: TabletAlias,
-    ) -> _Answer:
+    ) -> _Read:
         """Make one call that takes at most `timeout` seconds once connected; it is cancelled with its caller.
 
-        `path` is the gRPC path, `call` names call and tablet in errors. If another tablet than `alias` answers at this
-        address, it raises TabletUnreachable and sends nothing.
+        `path` is the gRPC path, `read` reads the answer, and `call` names call and tablet in errors. If another tablet
+        than `alias` answers at this address, it raises TabletUnreachable and sends nothing.
         """
         with self._in_use():
             channel = await self._connected(call)
@@ -88,22 +89,22 @@ class Connection:
                 await self._identify(channel, call, metadata)
             self.expect_alias(alias, call)
             method = channel.unary_unary(
-                path, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
+                path, request_serializer=type(request).SerializeToString, response_deserializer=bytes
             )
             about_to_send()
             async with self._failures_translated(channel, call, timeout):
                 found = await method(request, timeout=timeout, metadata=metadata)
-            return _decoded(found, answer, call)
+            return _decoded(found, read, call, request)
 
     async def stream(
-        self, path: str, request: Message, answer: type[_Answer], *, call: str, metadata: Metadata
-    ) -> AsyncGenerator[_Answer, None]:
+        self, path: str, request: Message, read: Callable[[bytes], _Read], *, call: str, metadata: Metadata
+    ) -> AsyncGenerator[_Read, None]:
         """Yield the messages of a stream, which ends with TabletUnreachable; a silent one after the health timeout."""
         silence = self._settings.health_timeout
         with self._in_use():
             channel = await self._connected(call)
             method = channel.unary_stream(
-                path, request_serializer=type(request).SerializeToString, response_deserializer=answer.FromString
+                path, request_serializer=type(request).SerializeToString, response_deserializer=bytes
             )
             async with self._failures_translated(channel, call, None):
                 running = method(request, metadata=metadata)
@@ -112,11 +113,11 @@ class Connection:
                 while True:
                     async with self._failures_translated(channel, call, silence), self._timeout(silence):
                         found = await running.read()
-                    if found is grpc.aio.EOF:
+                    if not isinstance(found, bytes):
                         raise TabletUnreachable(f"{call}: the tablet ended the stream", reason="unreachable")
                     if self._losses != losses:
                         raise _lost(call)
-                    yield _decoded(found, answer, call)
+                    yield _decoded(found, read, call, request)
             finally:
                 running.cancel()
 
@@ -364,11 +365,13 @@ def _closed(call: str) -> TabletUnreachable:
     return TabletUnreachable(f"{call}: {_CLOSED}", reason="unreachable")
 
 
-def _decoded(found: object, expected: type[_Fact], call: str) -> _Fact:
-    """Return the message, or raise TabletBadAnswer for the object that gRPC returns if it could not decode one."""
-    if not isinstance(found, expected):
-        raise TabletBadAnswer(f"{call}: the answer is no {expected.__name__}: check that this port is a vttablet's")
-    return found
+def _decoded(wire: bytes, read: Callable[[bytes], _Read], call: str, request: Message) -> _Read:
+    """Return what is read from the answer to `request`; raises TabletBadAnswer if it is no message of that call."""
+    try:
+        return read(wire)
+    except DecodeError as error:
+        expected = type(request).__name__.removesuffix("Request") + "Response"
+        raise TabletBadAnswer(f"{call}: the answer is no {expected}: check that this port is a vttablet's") from error
 
 
 def _is_being_cancelled() -> bool:

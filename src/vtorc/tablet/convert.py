@@ -21,6 +21,7 @@ Sources: Vitess `proto/replicationdata.proto`, `go/mysql/replication/replication
 
 import math
 import re
+from collections.abc import Callable
 
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
@@ -38,15 +39,19 @@ _GTID_POSITION = "MySQL56/"
 _FILE_POSITION = re.compile(r"FilePos/(?P<file>[^:]+):(?P<at>[0-9]+)", re.ASCII)
 """A position that names a file (Vitess `go/mysql/replication/filepos_gtid.go`)."""
 
+ReadGtids = Callable[[str], GtidSet]
+"""Reads the text of a GTID set; raises GtidParseError."""
+
 _THREE_NUMBERS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
 _HIGHEST_PORT = 65535
 
 
-def tablet_status(message: replicationdata_pb2.FullStatus) -> TabletStatus:
-    """Convert the answer to `FullStatus`; raises TabletBadAnswer."""
+def tablet_status(message: replicationdata_pb2.FullStatus, parse: ReadGtids = GtidSet.parse) -> TabletStatus:
+    """Convert the answer to `FullStatus`, whose GTID sets `parse` reads; raises TabletBadAnswer."""
     if message.disk_stalled:
         return TabletStatus(disk_stalled=True)
-    replication = replication_status(message.replication_status) if message.HasField("replication_status") else None
+    has_replication = message.HasField("replication_status")
+    replication = replication_status(message.replication_status, parse) if has_replication else None
     type_ = tablet_type(message.tablet_type, field="tablet_type")
     since_22 = type_ is not TabletType.UNKNOWN or message.semi_sync_blocked
     heartbeat, net_timeout = _replication_configuration(message)
@@ -57,9 +62,9 @@ def tablet_status(message: replicationdata_pb2.FullStatus) -> TabletStatus:
         version_comment=message.version_comment,
         read_only=message.read_only,
         super_read_only=_super_read_only(message, since_22=since_22),
-        executed=_executed(message, replication),
+        executed=_executed(message, replication, parse),
         binlog_end=_binlog_end(message),
-        purged=_gtids_or_none(message.gtid_purged, field="gtid_purged") or EMPTY_GTID_SET,
+        purged=_gtids_or_none(message.gtid_purged, field="gtid_purged", parse=parse) or EMPTY_GTID_SET,
         gtid_mode=message.gtid_mode,
         log_bin=message.log_bin_enabled if message.binlog_format else None,
         log_replica_updates=message.log_replica_updates if message.binlog_format else None,
@@ -85,15 +90,15 @@ def _file_position(text: str) -> tuple[str, int] | None:
     return (found["file"], int(found["at"])) if found is not None else None
 
 
-def replication_status(message: replicationdata_pb2.Status) -> ReplicationStatus:
-    """Convert a replication status; raises TabletBadAnswer.
+def replication_status(message: replicationdata_pb2.Status, parse: ReadGtids = GtidSet.parse) -> ReplicationStatus:
+    """Convert a replication status, whose GTID sets `parse` reads; raises TabletBadAnswer.
 
     Tablets of 12 and 13 report a connecting IO thread as a running one, so its state is RUNNING here, too.
     """
     io_state, sql_state = _thread_states(message)
     since_14 = _is_since_14(message)
-    executed = _gtids_or_none(message.position, field="position") or EMPTY_GTID_SET
-    received = _gtids_or_none(message.relay_log_position, field="relay_log_position") or EMPTY_GTID_SET
+    executed = _gtids_or_none(message.position, field="position", parse=parse) or EMPTY_GTID_SET
+    relayed = _gtids_or_none(message.relay_log_position, field="relay_log_position", parse=parse) or EMPTY_GTID_SET
     return ReplicationStatus(
         source_host=message.source_host,
         source_port=port(message.source_port, field="source_port"),
@@ -104,7 +109,7 @@ def replication_status(message: replicationdata_pb2.Status) -> ReplicationStatus
         last_io_error=message.last_io_error,
         last_sql_error=message.last_sql_error,
         executed=executed,
-        received=executed.union(received),
+        received=executed.union(relayed),
         read_to=_file_position(message.relay_log_source_binlog_equivalent_position),
         lag=_lag(message),
         sql_delay=message.sql_delay if since_14 else None,
@@ -173,7 +178,7 @@ def not_negative(number: int, *, field: str) -> int:
     return number
 
 
-def _gtids_or_none(text: str, *, field: str) -> GtidSet | None:
+def _gtids_or_none(text: str, *, field: str, parse: ReadGtids = GtidSet.parse) -> GtidSet | None:
     """Convert a position: the empty text is None, `MySQL56/` the empty set; raises TabletBadAnswer."""
     if not text:
         return None
@@ -182,14 +187,16 @@ def _gtids_or_none(text: str, *, field: str) -> GtidSet | None:
             f"{field} is {text[:120]!r}: expected {_GTID_POSITION} and a GTID set, as vtorc works with GTIDs only"
         )
     try:
-        return GtidSet.parse(text.removeprefix(_GTID_POSITION))
+        return parse(text.removeprefix(_GTID_POSITION))
     except GtidParseError as error:
         raise TabletBadAnswer(f"{field}: {error}") from error
 
 
-def _executed(message: replicationdata_pb2.FullStatus, replication: ReplicationStatus | None) -> GtidSet:
+def _executed(
+    message: replicationdata_pb2.FullStatus, replication: ReplicationStatus | None, parse: ReadGtids
+) -> GtidSet:
     """Return the server's own position, which the tablet reads last; without a binary log, the replica's."""
-    own = _gtids_or_none(message.primary_status.position, field="primary_status.position")
+    own = _gtids_or_none(message.primary_status.position, field="primary_status.position", parse=parse)
     if own is not None:
         return own
     return EMPTY_GTID_SET if replication is None else replication.executed

@@ -119,6 +119,8 @@ def decide(
     view: ShardView, findings: Sequence[Finding], policy: DurabilityPolicy | None, limits: DecisionLimits, now: float
 ) -> tuple[Decision, ...]:
     """Return a decision for every finding, in their order; `now` is in seconds on the clock of view and attempts."""
+    if not findings:
+        return ()
     decider = _Decider(view, findings, policy, limits, now)
     return tuple(decider.decide(finding) for finding in findings)
 

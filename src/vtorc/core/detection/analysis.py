@@ -16,6 +16,7 @@ from vtorc.core.detection.topology_check import TopologyCheck
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.fitness import shard_fitness
 from vtorc.core.facts.records import KeyspaceType
+from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView
 
 
@@ -29,12 +30,12 @@ def analyse(
     """
     if view.keyspace_record.type is KeyspaceType.SNAPSHOT:
         return ()
-    fitness = shard_fitness(view, policy)
+    fitness, gone = shard_fitness(view, policy), rolled_back(view)
     findings = [*TopologyCheck(view, policy, thresholds, now).findings()]
     if view.primary is not None:
         findings += LostPrimary(view, policy, thresholds, now).findings(view.primary)
-        findings += PrimaryCheck(view, policy, thresholds, now).findings(view.primary)
-    findings += ReplicaCheck(view, policy, thresholds, now, fitness).findings()
+        findings += PrimaryCheck(view, policy, thresholds, now, fitness, gone).findings(view.primary)
+    findings += ReplicaCheck(view, policy, thresholds, now, fitness, gone).findings()
     findings += FitnessCheck(view, policy, thresholds, now, fitness).findings()
     findings += StabilityCheck(view, policy, thresholds, now).findings()
     return tuple(sorted(findings, key=lambda finding: finding.sort_key))

@@ -31,10 +31,10 @@ class FitnessCheck(ShardCheck):
     def findings(self) -> Iterator[Finding]:
         """Yield one finding for each unfit tablet, with all that speaks against it."""
         for tablet in self.view.tablets:
-            status = tablet.current_status
-            if status is None or status.disk_stalled or not (uses := self._uses(tablet)):
+            status, fitness = tablet.current_status, self.fitness_of(tablet)
+            if status is None or status.disk_stalled or not fitness.flaws:
                 continue
-            fitness = self.fitness_of(tablet)
+            uses = self._uses(tablet)
             flaws = [each for each in fitness.flaws if each.fact.traits.told and _matters(each, uses)]
             if flaws:
                 what = "; ".join(_sentence(each, uses) for each in flaws)

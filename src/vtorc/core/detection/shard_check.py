@@ -1,7 +1,6 @@
 """The common part of every check of a shard: the facts, the thresholds, and how a finding is put into words."""
 
 from collections.abc import Mapping
-from functools import cached_property
 from types import MappingProxyType
 
 from vtorc.core.detection.findings import Finding
@@ -12,14 +11,14 @@ from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.fitness import FIT, Fitness
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
-from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView, TabletView
 
 
 class ShardCheck:
     """The facts that all checks look at.
 
-    `now` is in seconds on the clock of the view, and `fitness` says what each tablet is fit for.
+    `now` is in seconds on the clock of the view, and `fitness` says what each tablet is fit for. `rolled_back` has the
+    tablets whose servers went back in time, each with the transactions of its own that it has lost.
     """
 
     def __init__(
@@ -29,12 +28,14 @@ class ShardCheck:
         thresholds: DetectionThresholds,
         now: float,
         fitness: Mapping[TabletAlias, Fitness] = MappingProxyType({}),
+        rolled_back: Mapping[TabletAlias, GtidSet] = MappingProxyType({}),
     ) -> None:
         self.view = view
         self.policy = policy
         self.thresholds = thresholds
         self.now = now
         self.fitness = fitness
+        self.rolled_back = rolled_back
         self.primary = view.primary
         self.self_declared_primaries = view.self_declared_primaries
 
@@ -65,11 +66,6 @@ class ShardCheck:
     def fitness_of(self, tablet: TabletView) -> Fitness:
         """What speaks against the use of that tablet."""
         return self.fitness.get(tablet.alias, FIT)
-
-    @cached_property
-    def rolled_back(self) -> Mapping[TabletAlias, GtidSet]:
-        """The tablets whose servers went back in time, each with the transactions of its own that it has lost."""
-        return rolled_back(self.view)
 
     @property
     def late_record_note(self) -> str:

@@ -26,7 +26,7 @@ that can only be such a tablet or an unknown server. Then an election has to rea
 tablet once explained a client, and the election took it for one that cannot acknowledge.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from vtorc.core.facts.client_count import ClientCount
@@ -78,9 +78,8 @@ def client_count_without(
     primary = view.tablet(before.primary)
     since = lost_since(view, primary) if primary is not None else None
     given_up = frozenset() if since is None else frozenset(name for name, found_at in gone.items() if found_at >= since)
-    left = (tablet for tablet in view.tablets if tablet.alias in gone.keys() - given_up)
-    spans = [span for tablet in left if (span := _span(tablet, before, view)) is not None]
-    clients = sum(span.ended is None for span in spans)
+    left = [tablet for tablet in view.tablets if tablet.alias in gone.keys() - given_up]
+    clients = sum(span is not None and span.ended is None for _, span in _with_spans(left, before, view))
     before = replace(
         before,
         unexplained=before.unexplained + clients,
@@ -147,20 +146,20 @@ def _is_at_work(status: TabletStatus) -> bool:
 
 def _judged(count: ClientCount, view: ShardView) -> ClientCount:
     """Return the count with the number of unknown clients that the tablets' answers leave."""
-    others = [tablet for tablet in view.tablets if tablet.alias != count.primary]
-    proven = frozenset(tablet.alias for tablet in others if _was_client(tablet, count, view))
-    claimed = sum(tablet.alias in proven or _is_client(tablet, count, view) for tablet in others)
+    others = _with_spans(_others(view, count.primary), count, view)
+    proven = frozenset([tablet.alias for tablet, span in others if _was_client(span, count)])
+    claimed = sum([_was_client(span, count) or _is_client(tablet, span) for tablet, span in others])
     if count.clients < claimed:
         return count  # some have left and not been asked yet, or FullStatus reports 0 for a statement that failed
     most = count.clients - len(proven)
-    may_have_been = frozenset(tablet.alias for tablet in others if _may_have_been_client(tablet, count, view))
+    may_have_been = frozenset([tablet.alias for tablet, span in others if _may_have_been_client(tablet, span, count)])
     may_be = (
         len(may_have_been)
         + _unreadable(view)
         + len(count.given_up)
-        + sum(_may_count_twice(each, count, view) for each in others)
+        + sum([_may_count_twice(span, count) for _, span in others])
     )
-    guessed = sum(_is_only_guessed(tablet, count, view) for tablet in others)
+    guessed = sum([_is_only_guessed(tablet, span, count) for tablet, span in others])
     least = 0 if view.never_read_cells else max(0, count.clients - may_be)
     least_unseen = 0 if view.never_read_cells else max(0, count.clients - may_be + guessed)
     upper = max(most, count.most_before)
@@ -177,11 +176,11 @@ def _judged(count: ClientCount, view: ShardView) -> ClientCount:
         unexplained=unexplained,
         unseen=unseen,
         most=most,
-        may_have_been=may_have_been.intersection(t.alias for t in others if _answered_after(t, count)),
+        may_have_been=may_have_been.intersection([t.alias for t, _ in others if _answered_after(t, count)]),
         assumed=min(unexplained - floor, unseen - floor_unseen),
         certain_since=_certain_since(count, least) if unexplained else None,
         is_settled=is_settled,
-        is_first=count.is_first and not is_settled and not all(tablet.probed for tablet in others),
+        is_first=count.is_first and not is_settled and not all(tablet.probed for tablet, _ in others),
         explained_at=count.asked_before if is_explained else count.explained_at,
         explained_by=proven if is_explained else count.explained_by,
     )
@@ -210,8 +209,8 @@ def silent_clients(view: ShardView, primary: TabletAlias) -> frozenset[TabletAli
     count = view.client_count
     if count is None or count.primary != primary or count.unseen <= count.unexplained:
         return frozenset()
-    others = (tablet for tablet in view.tablets if tablet.alias != primary)
-    return frozenset(tablet.alias for tablet in others if _is_only_guessed(tablet, count, view))
+    others = _with_spans(_others(view, primary), count, view)
+    return frozenset(tablet.alias for tablet, span in others if _is_only_guessed(tablet, span, count))
 
 
 def counted_without(view: ShardView, tablet: TabletView, primary: TabletAlias, *, down_since: float) -> bool:
@@ -233,26 +232,33 @@ def _unreadable(view: ShardView) -> int:
     return len(view.bad_records.keys() - {tablet.alias for tablet in view.tablets})
 
 
-def _span(tablet: TabletView, count: ClientCount, view: ShardView) -> ClientSpan | None:
-    """Return when the tablet was last seen as a client of the primary that counted; None if it was not."""
-    span, primary = tablet.memory.client_span, view.tablet(count.primary)
-    address = primary.record.mysql_address if primary is not None else ("", 0)
-    return span if span is not None and span.is_of(count.server_uuid, address) else None
+def _others(view: ShardView, primary: TabletAlias) -> list[TabletView]:
+    return [tablet for tablet in view.tablets if tablet.alias != primary]
 
 
-def _was_client(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:
+def _with_spans(
+    tablets: Iterable[TabletView], count: ClientCount, view: ShardView
+) -> list[tuple[TabletView, ClientSpan | None]]:
+    """Return each tablet with the time in which it was last seen as a client of the primary that counted; None if it
+    was not.
+    """
+    primary = view.tablet(count.primary)
+    uuid, address = count.server_uuid, primary.record.mysql_address if primary is not None else ("", 0)
+    spans = [(tablet, tablet.memory.client_span) for tablet in tablets]
+    return [(tablet, span if span is not None and span.is_of(uuid, address) else None) for tablet, span in spans]
+
+
+def _was_client(span: ClientSpan | None, count: ClientCount) -> bool:
     """Whether it was seen as a client both before and after the count."""
-    span = _span(tablet, count, view)
     return span is not None and span.seen_from <= count.asked_at and span.seen_to >= count.told_at
 
 
-def _is_client(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:
+def _is_client(tablet: TabletView, span: ClientSpan | None) -> bool:
     """Whether it says now that it is a client."""
-    span = _span(tablet, count, view)
     return span is not None and span.ended is None and tablet.is_current
 
 
-def _may_have_been_client(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:
+def _may_have_been_client(tablet: TabletView, span: ClientSpan | None, count: ClientCount) -> bool:
     """Whether it may have been counted, as far as its answers tell.
 
     It cannot have been if it answers that it is no client, and did so before the count too, or for so long that MySQL
@@ -262,7 +268,7 @@ def _may_have_been_client(tablet: TabletView, count: ClientCount, view: ShardVie
     One that has become a client of another server since is judged by no later answer. A replica that was pointed
     elsewhere after its primary was lost once made the old count name an unknown server.
     """
-    span, latest = _span(tablet, count, view), tablet.memory.client_span
+    latest = tablet.memory.client_span
     if tablet.alias in count.may_have_been:
         return True
     if span is None and latest is not None and latest.seen_from > count.told_at:
@@ -280,13 +286,12 @@ def _answered_after(tablet: TabletView, count: ClientCount) -> bool:
     return not _is_silent(tablet) and asked_at is not None and asked_at >= count.told_at
 
 
-def _may_count_twice(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:
+def _may_count_twice(span: ClientSpan | None, count: ClientCount) -> bool:
     """Whether it connected so lately that its connection from before may be counted as well.
 
     A replica whose MySQL was restarted had two clients for a moment (MySQL 9.7). The second one counted as an unknown
     server, and the loss of the primary right after that was refused for ever.
     """
-    span = _span(tablet, count, view)
     return span is not None and abs(span.seen_from - count.asked_at) <= COUNTED_TWICE_FOR
 
 
@@ -295,11 +300,10 @@ def _is_silent(tablet: TabletView) -> bool:
     return tablet.failure not in (None, ProbeFailure.MYSQL_DOWN)
 
 
-def _is_only_guessed(tablet: TabletView, count: ClientCount, view: ShardView) -> bool:
+def _is_only_guessed(tablet: TabletView, span: ClientSpan | None, count: ClientCount) -> bool:
     """Whether it may have been counted for no other reason than that it does not answer."""
-    if not _is_silent(tablet) or _was_client(tablet, count, view):
+    if not _is_silent(tablet) or _was_client(span, count):
         return False
-    span = _span(tablet, count, view)
     return span is None or span.ended is not None or _has_left(tablet, span, count)
 
 

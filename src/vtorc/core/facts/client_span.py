@@ -41,16 +41,19 @@ class ClientSpan:
             return before
         if replication is None or not is_receiving or not status.semi_sync.replica_active:
             return cls.after_end(before, ended=ended)
-        seen = cls(
+        if (
+            before is not None
+            and before.ended is None
+            and before.is_of(replication.source_uuid, replication.source_address)
+        ):
+            return replace(before, seen_to=started)
+        return cls(
             source_uuid=replication.source_uuid,
             source_host=replication.source_host,
             source_port=replication.source_port,
             seen_from=float("-inf") if is_first else ended,
             seen_to=started,
         )
-        if before is None or before.ended is not None:
-            return seen
-        return replace(before, seen_to=started) if before.is_of(seen.source_uuid, replication.source_address) else seen
 
     @classmethod
     def after_end(cls, before: Self | None, *, ended: float) -> Self | None:

@@ -77,18 +77,23 @@ class GtidSet:
         return cls(tuple((series, each) for series, each in merged if each))
 
     def union(self, *others: "GtidSet") -> "GtidSet":
-        """Return the transactions of this set and all others."""
+        """Return the transactions of this set and all others; this very set if they add nothing."""
         merged = dict(self.entries)
+        adds = False
         for other in others:
             if other.entries == self.entries:
                 continue
             for series, intervals in other.entries:
                 mine = merged.get(series)
-                merged[series] = intervals if mine is None else iv.union(mine, intervals)
-        return GtidSet(tuple(sorted(merged.items())))
+                both = intervals if mine is None else iv.union(mine, intervals)
+                if both != mine:
+                    merged[series], adds = both, True
+        return GtidSet(tuple(sorted(merged.items()))) if adds else self
 
     def difference(self, other: "GtidSet") -> "GtidSet":
         """Return the transactions of this set that `other` lacks."""
+        if self.entries == other.entries:
+            return EMPTY_GTID_SET
         theirs = dict(other.entries)
         left = ((series, iv.difference(mine, theirs.get(series, ()))) for series, mine in self.entries)
         return GtidSet(tuple((series, intervals) for series, intervals in left if intervals))
@@ -124,7 +129,8 @@ class GtidSet:
     def only_uuid(self, uuid: str) -> "GtidSet":
         """Return the transactions first committed on one server, whatever their tag."""
         wanted = uuid.lower()
-        return GtidSet(tuple(entry for entry in self.entries if entry[0][0] == wanted))
+        kept = tuple([entry for entry in self.entries if entry[0][0] == wanted])
+        return self if len(kept) == len(self.entries) else GtidSet(kept)
 
     def without_uuid(self, uuid: str) -> "GtidSet":
         """Return the transactions not first committed on one server; all of them if `uuid` is empty (unknown)."""

@@ -4,6 +4,14 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus
 
 
+def proves_past(status: TabletStatus) -> bool:
+    """Whether it proves that the shard had a primary; `proof_of_past` puts it into words."""
+    if status.disk_stalled:
+        return False
+    is_primary = status.tablet_type is TabletType.PRIMARY or not status.read_only
+    return status.has_source or is_primary or bool(status.received.difference(status.purged))
+
+
 def proof_of_past(status: TabletStatus) -> str:
     """Return what proves that the shard had a primary, as the end of a sentence about the tablet; empty if nothing."""
     if status.disk_stalled:

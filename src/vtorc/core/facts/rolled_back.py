@@ -40,7 +40,9 @@ def _lost_of_its_own(view: ShardView, tablet: TabletView) -> GtidSet:
         return EMPTY_GTID_SET
     is_compared = status.read_only and status.super_read_only is not False
     known = _known_before(tablet.memory) if is_compared else _received_by_refused(view, tablet)
-    return EMPTY_GTID_SET.union(*(each.only_uuid(status.server_uuid) for each in known)).difference(status.received)
+    held = status.received
+    more = [each.only_uuid(status.server_uuid) for each in known if each and each.entries != held.entries]
+    return EMPTY_GTID_SET.union(*more).difference(held)
 
 
 def _known_before(memory: TabletMemory) -> Iterator[GtidSet]:

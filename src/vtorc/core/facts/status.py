@@ -1,7 +1,7 @@
 """The answer of one tablet about its mysqld, with "unknown" kept apart from "no"."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletType
@@ -183,11 +183,16 @@ class TabletStatus:
     replica_net_timeout: int | None = None
     """Seconds of silence after which it takes its connection to the source for broken; None if the tablet does not
     tell."""
+    has_source: bool = field(init=False, compare=False, repr=False)
+    """Whether the server is told to replicate from another one."""
+    received: GtidSet = field(init=False, compare=False, repr=False)
+    """Everything the server holds: committed, or waiting in its relay log."""
 
-    @property
-    def has_source(self) -> bool:
-        """Whether the server is told to replicate from another one."""
-        return self.replication is not None and self.replication.has_source
+    def __post_init__(self) -> None:
+        # Fields and not properties: each answer, and each judgement, asks for them many times.
+        source = self.replication
+        object.__setattr__(self, "has_source", source is not None and source.has_source)
+        object.__setattr__(self, "received", self.executed if source is None else self.executed.union(source.received))
 
     @property
     def substance(self) -> tuple[object, ...]:
@@ -211,8 +216,3 @@ class TabletStatus:
             self.replica_net_timeout,
             None if replication is None else replication.substance,
         )
-
-    @property
-    def received(self) -> GtidSet:
-        """Everything the server holds: committed, or waiting in its relay log."""
-        return self.executed if self.replication is None else self.executed.union(self.replication.received)

@@ -11,7 +11,7 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.observed_term import ObservedTerm
-from vtorc.core.facts.past_proof import proof_of_past
+from vtorc.core.facts.past_proof import proves_past
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 
@@ -274,7 +274,7 @@ class TabletMemory:
     def _proves_past(self, status: TabletStatus, started: float) -> float | None:
         if status.disk_stalled:
             return self.proves_past_since
-        if not proof_of_past(status):
+        if not proves_past(status):
             return None
         return started if self.proves_past_since is None else self.proves_past_since
 
@@ -328,8 +328,8 @@ class TabletMemory:
         uuid = status.server_uuid
         if status.disk_stalled or not uuid or not status.executed:
             return self.own_missing
-        told = EMPTY_GTID_SET.union(*(each.only_uuid(uuid) for each in (self.own_missing, *told_before)))
-        return told.difference(status.received)
+        told = (each for each in (self.own_missing, *told_before) if each and each.entries != status.received.entries)
+        return EMPTY_GTID_SET.union(*(each.only_uuid(uuid) for each in told)).difference(status.received)
 
 
 NOTHING_REMEMBERED = TabletMemory()

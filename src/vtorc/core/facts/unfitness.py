@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, alias_list
 from vtorc.core.facts.observed_term import ENDLESS_ACK_TIMEOUT
 from vtorc.core.facts.status import TabletStatus
 
@@ -92,16 +92,16 @@ def _shared_uuid(subject: Subject) -> str | None:
     uuid = subject.status.server_uuid
     if not uuid:
         return None
-    others = ", ".join(str(alias) for alias, peer in sorted(subject.peers.items()) if peer.server_uuid == uuid)
-    return f"has the server_uuid of {others}, and each throws the other off its source" if others else ""
+    others = [alias for alias, peer in subject.peers.items() if peer.server_uuid == uuid]
+    return f"has the server_uuid of {alias_list(others)}, and each throws the other off its source" if others else ""
 
 
 def _shared_id(subject: Subject) -> str | None:
     number = subject.status.server_id
     if not number:
         return None
-    others = ", ".join(str(alias) for alias, peer in sorted(subject.peers.items()) if peer.server_id == number)
-    return f"has the server_id of {others}, and neither takes transactions of the other" if others else ""
+    others = [alias for alias, peer in subject.peers.items() if peer.server_id == number]
+    return f"has the server_id of {alias_list(others)}, and neither takes transactions of the other" if others else ""
 
 
 def _newer_release(subject: Subject) -> str | None:

@@ -157,6 +157,14 @@ def test_union_takes_any_number_of_sets(many: list[Transactions]) -> None:
     assert EMPTY_GTID_SET.union(*map(gtid_set, many)) == gtid_set(frozenset().union(*many))
 
 
+@given(transactions, transactions)
+def test_a_union_that_adds_nothing_is_the_set_itself(some: Transactions, all_: Transactions) -> None:
+    """No set is built anew for transactions that it has, so that comparing the two costs nothing."""
+    gtids = gtid_set(all_)
+    assert gtids.union(gtid_set(some & all_)) is gtids
+    assert not gtids.difference(gtid_set(all_))
+
+
 @given(transactions)
 def test_uuid_views_split_a_set_by_server(given_transactions: Transactions) -> None:
     """What one server wrote, under any tag, and all the rest make up the whole."""
