@@ -34,7 +34,7 @@ from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.standing import StandingHolds
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
-from vtorc.discovery.probe import ProbePace
+from vtorc.discovery.probe import PRIMARY_SHARE, ProbePace
 from vtorc.errors import MemoryFileError, TabletClientMisconfigured
 from vtorc.forms.access import KnownToken
 from vtorc.forms.running_settings import LiveSettingForms
@@ -385,6 +385,7 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
         ),
         pace=ProbePace(
             calm_interval=settings.instance_poll_time,
+            primary_interval=PRIMARY_SHARE * settings.instance_poll_time,
             calm_deadline=min(settings.instance_poll_time, settings.remote_operation_timeout),
             hurried_interval=settings.suspicious_poll_time,
         ),

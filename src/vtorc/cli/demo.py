@@ -16,7 +16,7 @@ from vtorc.lab.parts import MYSQL, find_mysqld
 if TYPE_CHECKING:
     from vtorc.demo.servers import ServerKind
 
-_FULL_NAMES = {"kill": "kill-mysqld", "pause": "pause-mysqld"}
+_FULL_NAMES = {"kill": "kill-mysqld", "pause": "stop-mysqld"}
 """The faults that have a command of their own."""
 
 _TOPOS = ("etcd2", "consul", "zk2", "local")

@@ -245,7 +245,7 @@ class Fleet:
         return await read_topology(self._tools.topo, clock)
 
     def _pace(self) -> ProbePace:
-        pace, slow = self._settings().pace, self._slow_down
+        pace, slow = self._settings().pace.for_primaries(len(self.loops)), self._slow_down
         return pace if slow.is_on_time else pace.when_late(factor=slow.factor, drag=slow.drag)
 
     def _budget_limits(self) -> BudgetLimits:

@@ -57,6 +57,13 @@ class DecisionSettings:
     """Seconds that the first election waits for tablets that do not answer yet."""
 
 
+LOOK_AT_QUIET_EVERY = 0.2
+"""Seconds after which a shard is judged again while the silence of its replicas may prove that its primary stopped: an
+answer that brings nothing is no news."""
+
+QUIET_WITHIN = 6.0
+"""Seconds of a primary's failure after which the silence of its replicas has told all that it can."""
+
 HELD_AFTER = 5.0
 """Seconds that a problem must stay away for its repair to have held; a problem that returns sooner never went."""
 
@@ -186,8 +193,17 @@ class ShardLoop:
         shards that waited or had lost a replica took the processor from the recoveries.
         """
         every, primary = self._settings().rejudge_every, judgement.view.primary
+        if (
+            primary is not None
+            and primary.silent_since is not None
+            and primary.memory.commits_steadily_since is not None
+        ):
+            every = min(every, LOOK_AT_QUIET_EVERY) if self._is_recent(primary.silent_since) else every
         is_urgent = primary is None or primary.failure is not None
         return every if is_urgent and not self._slot.is_queued else every * self._slowed_by()
+
+    def _is_recent(self, moment: float) -> bool:
+        return self._tools.clock.now() - moment < QUIET_WITHIN
 
     def _judge_if_changed(self) -> Judgement:
         """Judge, or return the last judgement if it was without problems and nothing was heard since.

@@ -60,6 +60,11 @@ class Replacement:
         return None if mark is None else self.started_at + mark
 
     @property
+    def locked_at(self) -> float | None:
+        """When the shard lock was held, as the first step began then; None if it was not, or while it runs."""
+        return self.started_at + self.record.steps[0].started if self.record is not None and self.record.steps else None
+
+    @property
     def succeeded(self) -> bool:
         """Whether the recovery has ended and succeeded."""
         return self.record is not None and self.record.outcome is Outcome.SUCCEEDED
@@ -85,6 +90,8 @@ class DemoObserver:
     running: BegunRecovery | None = None
     sentences: deque[Sentence] = field(default_factory=lambda: deque(maxlen=_KEPT_SENTENCES))
     replacements: list[Replacement] = field(default_factory=list)
+    noticed_at: float | None = None
+    """When the first decision was made since this was set to None, in seconds on the monotonic clock."""
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=_KEPT_SAMPLES))
     _decided_at: float | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,7 +107,8 @@ class DemoObserver:
         self.announce()
 
     def decided(self, decision: Decision) -> None:
-        """Keep the sentence, and for a decision to replace the primary also the moment."""
+        """Keep the sentence and when the first one came, and for a decision to replace the primary also the moment."""
+        self.noticed_at = time.monotonic() if self.noticed_at is None else self.noticed_at
         if decision.recovery is not None and decision.recovery.replaces_primary and self._decided_at is None:
             self._decided_at = time.monotonic()
         self.say(Mark.REPAIR if decision.acts else Mark.NO_ACTION, decision.sentence)

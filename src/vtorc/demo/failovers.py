@@ -27,10 +27,11 @@ PROMOTION_DEADLINE = 60.0
 CONVERGENCE_DEADLINE = 90.0
 """Seconds within which the shard must be free of problems, or it counts as not converged."""
 
-AT_REST = (0.5, 2.0)
+AT_REST = (6.0, 8.0)
 """Seconds, drawn at random, for which a healthy shard is left alone.
 
-The fault then comes at any moment between two probes.
+The fault then comes at any moment between two probes of the primary, which has been at work for as long as vtorc needs
+to know it (`core.detection.thresholds.STEADY_FOR`), as the primaries of real clusters have.
 """
 
 
@@ -103,6 +104,7 @@ class FailoverSeries:
         witness = CrossCellWitness(old, self._demo.tablets) if self._policy.other_cell else None
         if witness is not None:
             await witness.open_sessions()
+        self._observer.noticed_at = None
         fault_at = time.monotonic()
         await self._demo.bring_about(self._fault, str(old.alias))
         if witness is not None:
@@ -137,9 +139,14 @@ class FailoverSeries:
         failover.new_primary = str(gap.ended_by)
         failover.write_gap_ms = _ms(gap.seconds)
         failover.detected_ms = _ms(replacement.decided_at - fault_at)
-        promoted_at = replacement.marked_at("promoted")
-        if promoted_at is not None:
-            failover.promoted_ms = _ms(promoted_at - fault_at)
+        moments = {
+            "noticed": self._observer.noticed_at,
+            "confirmed": replacement.decided_at,
+            "locked": replacement.locked_at,
+            **{name: replacement.marked_at(name) for name in ("stopped", "elected", "promoted", "acknowledged")},
+        }
+        failover.phases_ms = {name: _ms(at - fault_at) for name, at in moments.items() if at is not None}
+        failover.promoted_ms = failover.phases_ms.get("promoted")
         record = replacement.record
         if record is not None and record.argument is not None:
             failover.argument = record.argument.sentence

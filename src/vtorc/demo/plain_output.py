@@ -7,7 +7,7 @@ from rich.table import Table
 
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.demo.faults import FAULTS
-from vtorc.demo.report import MEASURED, DemoReport, Failover, summarise
+from vtorc.demo.report import MEASURED, PHASES, DemoReport, Failover, summarise
 from vtorc.demo.running_demo import RunningDemo
 
 _TO_TRY = """\
@@ -72,6 +72,11 @@ def summary_text(report: DemoReport, width: int) -> str:
     for name in MEASURED:
         values = summarise(report.measured(name)).values()
         table.add_row(_TITLES[name], *("–" if value is None else f"{value:,.0f}" for value in values))
+    for phase in PHASES:
+        if took := report.took(phase):
+            table.add_row(
+                f"  of that, {phase}", *(f"{value:,.0f}" for value in summarise(took).values() if value is not None)
+            )
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as captured:
         console.print(table)

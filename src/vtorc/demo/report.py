@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field
 
 PERCENTILES = (50, 99)
 
+PHASES = ("noticed", "confirmed", "locked", "stopped", "elected", "promoted", "acknowledged")
+"""The phases of a failover in their order; each begins where the one before ends."""
+
 MEASURED = ("detected_ms", "promoted_ms", "write_gap_ms", "returned_ms")
 
 
@@ -17,7 +20,8 @@ class Failover:
     end of the promotion. `write_gap_ms` runs from the last acknowledged write of the old primary to the first of the
     new one. `returned_ms` runs from the restart of the dead server to a shard without problems. `acked` counts the rows
     of the whole ledger, of which `lost` are missing on the new primary. `one_cell` counts breaches of the rule that no
-    write is acknowledged by the primary's own cell alone. `problem` says why the failover did not converge.
+    write is acknowledged by the primary's own cell alone. `phases_ms` runs from the fault to the end of each phase of
+    `PHASES`. `problem` says why the failover did not converge.
     """
 
     fault: str
@@ -32,6 +36,7 @@ class Failover:
     one_cell: int = 0
     rebuilt: bool = False
     argument: str = ""
+    phases_ms: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
 
     @property
@@ -102,6 +107,16 @@ class DemoReport:
         values = (getattr(each, name) for each in self.failovers)
         return [value for value in values if value is not None]
 
+    def took(self, phase: str) -> list[float]:
+        """Return how long one phase took in each failover that reached it and the phase before, in milliseconds."""
+        before = PHASES[PHASES.index(phase) - 1] if phase != PHASES[0] else None
+        ends = [each.phases_ms for each in self.failovers if phase in each.phases_ms]
+        return [
+            round(at[phase] - (at[before] if before is not None else 0.0), 1)
+            for at in ends
+            if before is None or before in at
+        ]
+
     def as_json(self) -> dict[str, object]:
         """Return the report in the form that is written to the file."""
         return {
@@ -115,6 +130,7 @@ class DemoReport:
                 "rebuilt": sum(each.rebuilt for each in self.failovers),
                 "one_cell": self.one_cell,
                 **{name: summarise(self.measured(name)) for name in MEASURED},
+                "phases_ms": {name: summarise(self.took(name)) for name in PHASES},
                 "failures": self.failures,
             },
         }

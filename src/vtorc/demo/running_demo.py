@@ -130,10 +130,13 @@ class RunningDemo:
         match fault.name:
             case "kill-mysqld":
                 await tablet.kill_mysqld()
-            case "pause-mysqld":
+            case "stop-mysqld":
                 await tablet.pause_mysqld()
-            case "hang-host":
+            case "silent-host":
                 await tablet.hang_host()
+            case "kill-host":
+                await tablet.kill_mysqld()
+                await tablet.kill_tablet()
             case "stall-disk":
                 await tablet.stall_disk()
             case "kill-tablet":
@@ -282,7 +285,7 @@ async def _running(demo: RunningDemo) -> AsyncIterator[None]:
 
 
 def _settings(cluster: DemoCluster) -> Settings:
-    """Return settings without a cooldown, so that a tablet that the demo breaks twice is replaced twice.
+    """Return the default settings without a cooldown, so that a tablet that the demo breaks twice is replaced twice.
 
     A stalled disk leads to a failover here, which vtorc does only if it is told to.
     """
@@ -291,8 +294,6 @@ def _settings(cluster: DemoCluster) -> Settings:
         topo_implementation=topo.implementation,
         topo_global_server_address=",".join(topo.global_server_address),
         topo_global_root=topo.global_root,
-        instance_poll_time=1.0,
-        suspicious_poll_time=0.15,
         recovery_period_block_seconds=0.0,
         shutdown_wait_time=5.0,
         enable_primary_disk_stalled_recovery=True,

@@ -18,6 +18,7 @@ from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import TabletView
 from vtorc.discovery.lateness import OnTimeClock, OnTimeTimeout
 from vtorc.discovery.probe_budget import ROUNDS, Lane, ProbeBudget, ProbeSlot
+from vtorc.discovery.slow_answer import SlowAnswer
 from vtorc.errors import (
     TabletBadAnswer,
     TabletCallFailed,
@@ -37,6 +38,8 @@ class ProbePace:
     """
 
     calm_interval: float = 5.0
+    primary_interval: float = 1.0
+    """The calm interval of primaries: their silence matters first, and only short ones show a steady primary."""
     calm_deadline: float = 5.0
     hurried_interval: float = 0.15
     hurried_deadline: float = 1.0
@@ -48,16 +51,23 @@ class ProbePace:
     """Factor by which a vtorc that is busy or late lengthens all pauses; at most to `fading_interval` where a primary
     may be lost."""
 
-    def interval(self, hurried_for: float | None, *, primary_may_be_lost: bool = False) -> float:
+    def interval(
+        self, hurried_for: float | None, *, primary_may_be_lost: bool = False, is_primary: bool = False
+    ) -> float:
         """Return the seconds from one answer to the next question.
 
         `hurried_for` is the age of the suspicion in seconds; None if there is none.
         """
         if hurried_for is None:
-            return self.slowed_by * self.calm_interval
+            return self.slowed_by * min(self.calm_interval, self.primary_interval if is_primary else math.inf)
         hurried = max(self.hurried_interval, min(self.fading_interval, _FADING * hurried_for))
         slowed = self.slowed_by * hurried
         return min(slowed, max(hurried, self.fading_interval)) if primary_may_be_lost else slowed
+
+    def for_primaries(self, number: int) -> "ProbePace":
+        """Return the pace for so many primaries: in a large fleet they are asked as rarely as all other tablets."""
+        interval = number / PRIMARIES_A_SECOND
+        return self if interval <= self.primary_interval else replace(self, primary_interval=interval)
 
     def when_late(self, *, factor: float, drag: float) -> "ProbePace":
         """Return the pace of a vtorc that is late: pauses longer by `factor`, and the hurried deadline by what a call
@@ -69,6 +79,12 @@ class ProbePace:
         deadline = min(max(self.calm_deadline, self.hurried_deadline), self.hurried_deadline + ROUNDS * drag)
         return replace(self, slowed_by=factor, hurried_deadline=deadline)
 
+
+PRIMARY_SHARE = 0.2
+"""Share of the calm interval after which a primary is asked again."""
+
+PRIMARIES_A_SECOND = 100
+"""Most questions a second to all primaries together for which they are asked more often than other tablets."""
 
 SLOWEST_HURRY_AT = 5.0
 """Age of a suspicion, in seconds, at which the hurried pace has faded as far as it does by default."""
@@ -106,14 +122,17 @@ class TabletProbe:
         read_at: float = -math.inf,
         remembered: RememberedTablet | None = None,
         told_by_others: Callable[[], Sequence[GtidSet]] = tuple,
+        is_slow: Callable[[], None] = lambda: None,
     ) -> None:
         """Take `slot` for each question; without one no other question is heeded.
 
         `record` is of a topology reading that began at `read_at`; `remembered` is what an earlier process or an earlier
         record of the same alias left, None if nothing. `told_by_others` returns what other tablets have told to have,
-        or to have had, by the moment of the call.
+        or to have had, by the moment of the call. `is_slow` is called when a primary is silent for longer than usual.
         """
         self._told_by_others = told_by_others
+        self._is_slow = is_slow
+        self._call = SlowAnswer(clock, self._take_slowness)
         self._read_at = read_at
         self._tablets = tablets
         self._clock = clock
@@ -200,6 +219,12 @@ class TabletProbe:
         if self._call_timeout is not None:
             self._call_timeout.shorten(self._hurried_deadline)
 
+    def _take_slowness(self) -> None:
+        """Give the slow call under way no longer than one that began in a hurry, and tell of it."""
+        if self._call_timeout is not None:
+            self._call_timeout.shorten(max(0.0, self._hurried_deadline - self._call.waited))
+        self._is_slow()
+
     def set_lane(self, lane: Lane) -> None:
         """Ask with this urgency from now on; the first question since the primary was lost is more urgent."""
         if lane is Lane.LOST_PRIMARY and self._lane is not lane:
@@ -257,6 +282,7 @@ class TabletProbe:
             pause = present.interval(
                 None if since is None else self._clock.now() - since,
                 primary_may_be_lost=self._lane is Lane.LOST_PRIMARY,
+                is_primary=self.record.type is TabletType.PRIMARY,
             )
             # Where questions wait for slots, more of them would wait longer, and each recovery with them.
             pause = max(pause, min(present.calm_interval, _PAUSE_FOR_WAIT * self._unasked))
@@ -311,9 +337,12 @@ class TabletProbe:
             return self._failed(started, ProbeFailure.SHUT_DOWN, "its record says that it was shut down")
         told_before = self._told_by_others()
         ping, late_before = self._ping(record), self._clock.late
+        is_calm_primary = self._hurried_since is None and record.type is TabletType.PRIMARY
+        self._call.asked(tell_before=deadline if is_calm_primary else 0.0)
         try:
             async with self._clock.timeout(deadline) as self._call_timeout:
                 status = await self._tablets.full_status(record)
+            self._call.answered()
         except TimeoutError:
             waited = self._clock.now() - started
             failure = ProbeFailure.HUNG if ping is not None and _has_answered(ping) else ProbeFailure.TIMEOUT
@@ -327,11 +356,12 @@ class TabletProbe:
             return self._failed(started, failure, str(error))
         finally:
             self._call_timeout = None
+            self._call.ended()
             if ping is not None:
                 ping.cancel()
                 await asyncio.gather(ping, return_exceptions=True)
-        self._late_at_status = late_before
-        return self._answered(record, status, started, told_before)
+        late, self._late_at_status = late_before - self._late_at_status, late_before
+        return self._answered(record, status, started, told_before, late)
 
     def _is_void(self, failure: ProbeFailure, late: float, deadline: float) -> bool:
         """Return whether a failure tells of vtorc only, which was late by `late` seconds meanwhile.
@@ -345,7 +375,12 @@ class TabletProbe:
         return heard_nothing and late > _LATE_SHARE * deadline and self._voids < _MOST_VOID
 
     def _answered(
-        self, asked_record: TabletRecord, status: TabletStatus, started: float, told_before: Sequence[GtidSet]
+        self,
+        asked_record: TabletRecord,
+        status: TabletStatus,
+        started: float,
+        told_before: Sequence[GtidSet],
+        late: float,
     ) -> TabletView:
         """Return the view after a probe that brought a status: all that is remembered may change."""
         before, ended = self.view, self._clock.now()
@@ -360,6 +395,7 @@ class TabletProbe:
                 asked_record=asked_record,
                 record=before.record,
                 told_before=told_before,
+                late=late,
             ),
         )
 

@@ -199,6 +199,7 @@ class ShardWatch:
             read_at=self._topology.read_at,
             remembered=self._recalled(record.alias),
             told_by_others=lambda: self._told_by_others(record.alias),
+            is_slow=self.suspect,
         )
         probe.set_lane(self._lane)
         probe.hurry(since=self._hurried_since)

@@ -82,9 +82,9 @@ async def test_each_fault_shows_and_is_mended(tmp_path: Path) -> None:
     """A host, a tablet manager, vtorc and the topology server are broken in turn, and `start all` mends each."""
     async with running(tmp_path, "--simulated", "--topo", "etcd2") as demo:
         await demo.wait_line("Ctrl-C, or SIGTERM")
-        code, said = await demo.tell("break", "hang-host")
+        code, said = await demo.tell("break", "silent-host")
         assert (code, "hang, as behind a cut network" in said) == (0, True)
-        assert (await demo.tell("break", "pause-mysqld", _tablet_in(said)))[0] == 1
+        assert (await demo.tell("break", "stop-mysqld", _tablet_in(said)))[0] == 1
         await demo.wait_line("promoted ")
         assert (await demo.tell("start", "all"))[0] == 0
         await _until_healthy(demo)

@@ -8,8 +8,15 @@ from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
 from vtorc.core.detection.shard_check import ShardCheck
-from vtorc.core.detection.thresholds import RECONNECTS_WITHIN
+from vtorc.core.detection.thresholds import (
+    GREETS_WITHIN,
+    HUNG_AND_QUIET_AFTER,
+    QUIET_FOR,
+    RECONNECTS_WITHIN,
+    STEADY_FOR,
+)
 from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.tablet_memory import STEADY_GAP
 from vtorc.core.facts.views import TabletView
 
 
@@ -106,9 +113,15 @@ class LostPrimary(ShardCheck):
             what = f"{how}, and {names(shut_out)} cannot connect to it any more{self.late_record_note}"
             confirmed = self._may_count_as_lost(primary) and not evidence.outdated
             return self.found(self._dead(evidence), primary, what, confirmed=confirmed, may_be_load=False, **text)
+        if self._has_stopped(primary, evidence):
+            what = f"{how}, and none of its replicas gets anything from it any more, which had committed all the time"
+            what += self.late_record_note
+            confirmed = self._may_count_as_lost(primary) and not evidence.outdated
+            return self.found(self._dead(evidence), primary, what, confirmed=confirmed, may_be_load=hangs, **text)
         if evidence.receiving:
             code = Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS if evidence.are_broken else Code.UNREACHABLE_PRIMARY
             confirmed = self._may_count_as_lost(primary) and not evidence.outdated
+            confirmed = confirmed and not self._may_fall_quiet(primary, evidence)
             what = f"{how}, but {names(evidence.receiving)} still receives from it"
             return self.found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **text)
         if not evidence.replicas and (others := self._successors(primary)):
@@ -161,6 +174,67 @@ class LostPrimary(ShardCheck):
             return ()
         return evidence.shut_out_since(primary.failing_since)
 
+    def _has_stopped(self, primary: TabletView, evidence: ReplicaEvidence) -> bool:
+        """Whether the streams of its replicas show that a primary has stopped which committed all the time.
+
+        Its commits wait for acknowledgements, and no replica gets any commit to acknowledge: it takes no writes any
+        more, whatever is the matter with it, and waiting for it gives nothing to anyone. A cut between vtorc and the
+        primary alone leaves the streams at work. A busy server is slow, but its events come. With its disk stalled
+        none come either, but it still greets new connections. So one that hangs must leave a replica without a
+        greeting as well, and gets some time.
+        """
+        without_greeting = evidence.without_greeting(within=GREETS_WITHIN)
+        if (
+            not self._committed_steadily(primary)
+            or evidence.outdated
+            or self._outlives_its_failure(primary, evidence)
+            or len(evidence.quiet(within=QUIET_FOR)) < len(evidence.receiving)
+            or len(without_greeting) < len(evidence.reconnecting)
+        ):
+            return False
+        if primary.failure is ProbeFailure.HUNG:
+            return bool(without_greeting) and self._is_silent_for(primary, HUNG_AND_QUIET_AFTER)
+        is_silent = primary.failure in (ProbeFailure.TIMEOUT, ProbeFailure.UNREACHABLE)
+        return is_silent and bool(evidence.receiving or without_greeting) and self._is_silent_for(primary, QUIET_FOR)
+
+    def _may_fall_quiet(self, primary: TabletView, evidence: ReplicaEvidence) -> bool:
+        """Whether the streams will soon tell whether a silent primary has stopped.
+
+        No replica is made to reconnect until then: MySQL takes two seconds to stop one that waits for a greeting.
+        """
+        return (
+            primary.failure in (ProbeFailure.TIMEOUT, ProbeFailure.UNREACHABLE)
+            and self._committed_steadily(primary)
+            and not self._is_silent_for(primary, 2 * QUIET_FOR)
+            and not evidence.reconnecting
+            and not self._outlives_its_failure(primary, evidence)
+        )
+
+    def _outlives_its_failure(self, primary: TabletView, evidence: ReplicaEvidence) -> bool:
+        """Whether a replica got something from it after vtorc had lost it: then it is vtorc that is cut off from it.
+
+        What a replica had got just before is found by the first answer to a question about that.
+        """
+        since = primary.failing_since if primary.failing_since is not None else math.inf
+        reads = (t.memory.last_read_at for t in evidence.replicas)
+        return any(read_at is not None and read_at > since + QUIET_FOR for read_at in reads)
+
+    def _committed_steadily(self, primary: TabletView) -> bool:
+        """Whether it committed without a pause until it failed, and each commit waited for an acknowledgement.
+
+        Seconds in which vtorc was late count as a pause. One that waits for none commits on without its replicas.
+        """
+        memory, failing_since, told = primary.memory, primary.failing_since, primary.told
+        began, last = memory.commits_steadily_since, memory.last_commit_at
+        if began is None or last is None or failing_since is None or told is None:
+            return False
+        waits = self.policy is not None and self.policy.required_acks(primary.member) > 0
+        pause = failing_since - last + primary.last_probe.late_before_failure
+        return waits and told.semi_sync.primary_active and last - began >= STEADY_FOR and pause <= STEADY_GAP
+
+    def _is_silent_for(self, primary: TabletView, seconds: float) -> bool:
+        return primary.silent_since is not None and self.now - primary.silent_since >= seconds
+
     def _successors(self, primary: TabletView) -> list[TabletView]:
         """Return the tablets that answer and could take over from a primary without replicas; empty if too few.
 
@@ -187,7 +261,7 @@ class LostPrimary(ShardCheck):
             self.thresholds.heard_since, primary.failing_since if primary.failing_since is not None else math.inf
         )
         heard = all(t.status_at is not None and t.status_at >= since for t in others)
-        silent = primary.silent_since is not None and self.now - primary.silent_since >= self.thresholds.silent_after
+        silent = self._is_silent_for(primary, self.thresholds.silent_after)
         certain = primary.failure is ProbeFailure.MYSQL_DOWN or silent
         what = f"{how} and no tablet replicates from it, but {names(others)} could{self.late_record_note}"
         confirmed = self._may_count_as_lost(primary) and heard and certain
@@ -221,4 +295,4 @@ class LostPrimary(ShardCheck):
             return False
         if evidence.unanswered:
             return True
-        return primary.silent_since is not None and self.now - primary.silent_since >= self.thresholds.silent_after
+        return self._is_silent_for(primary, self.thresholds.silent_after)

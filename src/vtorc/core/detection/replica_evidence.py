@@ -68,6 +68,21 @@ class ReplicaEvidence:
             return ()
         return tuple(lost)
 
+    def quiet(self, *, within: float) -> tuple[TabletView, ...]:
+        """Return the replicas that still count as connected and, by their answers, got no event for `within` seconds.
+
+        A connection to a host that fell silent looks alive for as long as `replica_net_timeout` says.
+        """
+        return tuple(t for t in self.receiving if _is_quiet(t, within))
+
+    def without_greeting(self, *, within: float) -> tuple[TabletView, ...]:
+        """Return the replicas that have tried to connect for `within` seconds, and no server spoke to them."""
+        return tuple(
+            t
+            for t in self.unanswered
+            if (since := t.memory.not_receiving_since) is not None and (t.status_at or since) - since >= within
+        )
+
     @property
     def unanswered(self) -> tuple[TabletView, ...]:
         """Those of `reconnecting` that no server spoke to, as far as their errors tell; a server that refuses lives."""
@@ -128,6 +143,11 @@ def got_no_answer(tablet: TabletView) -> bool:
     replication = tablet.status.replication if tablet.status is not None else None
     error = replication.last_io_error if replication is not None else ""
     return not error or any(phrase in error for phrase in _NO_ANSWER)
+
+
+def _is_quiet(tablet: TabletView, within: float) -> bool:
+    read_at, heard_at = tablet.memory.last_read_at, tablet.status_at
+    return read_at is not None and heard_at is not None and heard_at - read_at >= within
 
 
 def _failed_to_connect(tablet: TabletView) -> bool:

@@ -16,6 +16,21 @@ RETRIES_WITHIN = 10.0
 replicas).
 """
 
+STEADY_FOR = 5.0
+"""Seconds of steady commits after which the silence of a primary's replicas says that it has stopped."""
+
+QUIET_FOR = 1.5
+"""Seconds without any event after which a replica is quiet: longer than the longest pause of steady commits."""
+
+GREETS_WITHIN = 2.0
+"""Seconds within which a server that works greets a new connection, however busy its disk is.
+
+It counts only for a primary that has stopped committing: others get `RECONNECTS_WITHIN`.
+"""
+
+HUNG_AND_QUIET_AFTER = 4.0
+"""Seconds that a primary gets to recover which hangs, has stopped committing and greets no new connection."""
+
 SHORT_OF_ACKS_FOR = 3.0
 """Seconds for which too few replicas must have been able to acknowledge before the shard is said to take no writes.
 

@@ -40,6 +40,8 @@ class RememberedTablet:
             memory,
             last_advance_at=None,
             last_commit_at=None,
+            last_read_at=None,
+            commits_steadily_since=None,
             failed_at=(),
             proves_past_since=None,
             client_span=None,

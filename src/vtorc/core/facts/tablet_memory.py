@@ -19,6 +19,10 @@ RECORD_IS_LATE_AT_MOST = 60.0
 """Seconds after which a tablet that became primary has told the topology server."""
 
 
+STEADY_GAP = 1.4
+"""Seconds from one answer with further commits to the next up to which commits count as steady. Only a primary that is
+asked about once a second can show that."""
+
 UNSTABLE_AFTER = 5
 """Failures, each of them after an answer, within `UNSTABLE_WITHIN` that make a tablet unstable."""
 
@@ -68,6 +72,12 @@ class TabletMemory:
     """When the probe started that last brought other received transactions than the answer before; None if none did."""
     last_commit_at: float | None = None
     """When the probe started that last brought other executed transactions than the answer before; None if none did."""
+    last_read_at: float | None = None
+    """When the probe started that last found it further in its source's binary log than the answer before, within a
+    transaction too; None if none did."""
+    commits_steadily_since: float | None = None
+    """When the first of the probes started that have brought further executed transactions since, no more than
+    `STEADY_GAP` apart, with the time in which vtorc was late; None if it paused for longer."""
     commits_wait_since: float | None = None
     """When the probe started that first found a longer binary log and no further transaction executed, so that a commit
     waits. None while it has a source, and once another transaction is executed."""
@@ -152,11 +162,13 @@ class TabletMemory:
         asked_record: TabletRecord,
         record: TabletRecord,
         told_before: Iterable[GtidSet] = (),
+        late: float = 0.0,
     ) -> Self:
         """Return the memory after a probe from `started` to `ended` that brought `status`.
 
         `before` is the probe before it, `asked_record` the record by which the tablet was asked, and `record` the one
         that was last read by now. `told_before` is what other tablets had told to have, or to have had, by `started`.
+        Since the answer before, vtorc was late for `late` seconds.
         """
         acts_since, confirmed = self._acting_as_primary(status, record, started)
         received, lost = self._received(status)
@@ -165,6 +177,8 @@ class TabletMemory:
             was_heard=self.was_heard or not status.disk_stalled,
             last_advance_at=started if _has_advanced(before.status, status) else self.last_advance_at,
             last_commit_at=started if _has_committed(before.status, status) else self.last_commit_at,
+            last_read_at=started if _has_read(before.status, status) else self.last_read_at,
+            commits_steadily_since=self._commits_steadily(before.status, status, started + late),
             commits_wait_since=self._commits_wait(before.status, status, started),
             ack_path=AckPath.after(self.ack_path, status, before, ended=ended),
             not_receiving_since=self._not_receiving(status, before.status, started),
@@ -266,6 +280,13 @@ class TabletMemory:
         (file_before, at_before), (file, at) = before.binlog_end, status.binlog_end
         return started if file == file_before and at > at_before else None
 
+    def _commits_steadily(self, before: TabletStatus | None, status: TabletStatus, at: float) -> float | None:
+        """Return since when commits have come steadily; `at` is when the probe started if vtorc had not been late."""
+        paused = self.last_commit_at is None or at - self.last_commit_at > STEADY_GAP
+        if not _has_committed(before, status):
+            return None if paused else self.commits_steadily_since
+        return at if paused or self.commits_steadily_since is None else self.commits_steadily_since
+
     def _filtered(self, status: TabletStatus) -> str:
         if status.replication is not None and status.replication.has_filters:
             return status.server_uuid or self.filtered_server
@@ -349,6 +370,12 @@ def _has_advanced(before: TabletStatus | None, after: TabletStatus) -> bool:
     if before is None or before.replication is None or after.replication is None:
         return False
     return before.replication.received.entries != after.replication.received.entries
+
+
+def _has_read(before: TabletStatus | None, after: TabletStatus) -> bool:
+    if before is None or before.replication is None or after.replication is None:
+        return False
+    return _has_advanced(before, after) or before.replication.read_to != after.replication.read_to
 
 
 def _has_committed(before: TabletStatus | None, after: TabletStatus) -> bool:
