@@ -17,6 +17,9 @@ from vtorc.lab.vtorc_process import VtorcProcess
 WELL, MOVED, REPLACED, HELD = (f"commerce/{name}" for name in ("-40", "40-80", "80-c0", "c0-"))
 """The shards of the scene: nothing happened, its primary was moved, it was replaced, an operator holds vtorc back."""
 
+PATIENCE = 300.0
+"""Seconds that the cluster may take for each thing that happens."""
+
 _LOOK_EVERY = 0.2
 
 
@@ -89,12 +92,15 @@ class Scene:
             os.kill(self._vtorc.pid, signal.SIGCONT)
 
     async def _until(self, path: str, is_so: Callable[[Any], object]) -> Any:
-        """Ask until an answer is as wanted; returns it."""
-        while True:
-            told = await self._got(path)
-            if told is not None and is_so(told):
-                return told
-            await asyncio.sleep(_LOOK_EVERY)
+        """Ask until an answer is as wanted; returns it. Raises AssertionError with the last one after `PATIENCE`."""
+        told: Any = None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while (told := await self._got(path)) is None or not is_so(told):  # noqa: ASYNC110 (no event tells)
+                    await asyncio.sleep(_LOOK_EVERY)
+        except TimeoutError:
+            raise AssertionError(f"{path}: not as wanted after {PATIENCE:g} s, but {told}") from None
+        return told
 
     async def _got(self, path: str) -> Any:
         return await asyncio.to_thread(self._request, "GET", path, None)

@@ -66,7 +66,13 @@ async def _ended(renderer: Renderer, request: Request, error: Exception) -> Resp
         )
     detail = "Nothing is repaired until it runs again: mend it above, or press r in the demo's terminal."
     return renderer.page(
-        request, "error.html", title="vtorc has ended", status=503, sentence="vtorc has ended.", detail=detail
+        request,
+        "error.html",
+        title="vtorc has ended",
+        status=503,
+        sentence="vtorc has ended.",
+        detail=detail,
+        lead=None,
     )
 
 

@@ -15,6 +15,12 @@ def prefix_of(scope: Scope) -> str:
     return prefix
 
 
+def path_of(scope: Scope) -> str:
+    """Return the path of a request without the prefix, quoted as its client sent it: it can be put into a link."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.decode("latin-1")
+
+
 class Prefixed:
     """Wraps an application that knows nothing of a prefix."""
 

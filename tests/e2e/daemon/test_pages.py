@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 from bench.pages.chromium import chromium, opened
 from tests.e2e.daemon.daemons import Daemons, daemons_of
 from tests.e2e.daemon.shard import Shard
-from tests.e2e.daemon.test_http import served
+from tests.e2e.daemon.test_http import Web, served
 from vtorc.lab.cluster import LabCluster, LabSpec
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -123,6 +124,34 @@ async def test_a_page_looks_back(shard: Shard, daemons: Daemons, browser: Browse
         await page.get_by_role("link", name="Back to now").click()
         await expect(page.locator(".card-primary")).to_have_attribute("data-alias", str(new.alias))
 
+        then = quote(str(await moment_of(page, web, "RecoverDeadPrimary")))
+        await page.goto(f"http://{web.address}/ui/?at={then}")
+        await expect(page.locator("h1")).to_have_text("The shard is repairing.")
+        await expect(page.locator(".cell-primary")).to_have_text(str(old.alias))
+        await page.goto(f"http://{web.address}/ui/recoveries?at={then}")
+        await expect(page.locator("tr", has_text="RecoverDeadPrimary")).to_contain_text("in progress")
+        await page.get_by_role("link", name="RecoverDeadPrimary").first.click()
+        await expect(page.locator("h1")).to_have_text("RecoverDeadPrimary: in progress")
+        await expect(page.get_by_text("No step has ended yet.")).to_be_visible()
+        await page.get_by_role("link", name="Back to now").click()
+        await expect(page.locator("h1")).to_have_text("RecoverDeadPrimary: succeeded")
+        await expect(page.locator(".phase-list li")).to_contain_text(
+            ["detect", "confirm", "lock", "stop", "elect", "promote", "first write"]
+        )
+        await page.goto(f"http://{web.address}/ui/audit?at={then}")
+        await expect(page.locator("h1")).to_contain_text("No operator had asked for anything by")
+        await page.goto(f"http://{web.address}/ui/shards/{shard.id}/plan?kind=planned&at={then}")
+        await expect(page.locator("h1")).to_have_text("A plan is of now.")
+        await page.get_by_role("link", name="Make the plan as of now").click()
+        await expect(page.locator("h1")).to_have_text(f"Move the primary of {shard.id}")
+
+
+async def moment_of(page: Page, web: Web, kind: str) -> str:
+    """Return when the last recovery of a kind began, as addresses name moments."""
+    answer = await page.request.get(f"http://{web.address}/api/v1/recoveries?kind={kind}")
+    began: str = (await answer.json())["items"][0]["began"]
+    return began
+
 
 async def test_a_row_of_the_fleet_changes_in_place(shard: Shard, daemons: Daemons, browser: Browser) -> None:
     """The row of a shard shows its new primary, the page offers to sort again, and finds shards as one types."""
@@ -156,11 +185,61 @@ async def test_a_page_says_when_it_is_out_of_date(shard: Shard, daemons: Daemons
         os.kill(vtorc.pid, signal.SIGSTOP)
         try:
             await expect(page.locator("#freshness")).to_contain_text("Disconnected: showing what was known as of")
+            await expect(page.locator("#freshness")).to_contain_text("actions are off")
             await expect(button).to_be_disabled()
         finally:
             os.kill(vtorc.pid, signal.SIGCONT)
         await expect(page.locator("body")).not_to_have_class("is-stale")
         await expect(button).to_be_enabled()
+
+
+async def test_a_disconnected_shard_leads_to_no_plan(shard: Shard, daemons: Daemons, browser: Browser) -> None:
+    """While vtorc stands still, the links to plans lead nowhere and no replica can be dragged; then both work again."""
+    vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0")
+    web = await served(vtorc)
+    heir = (await shard.replicas())[0]
+    async with page_of(browser, web.address, f"/ui/shards/{shard.id}") as page:
+        plans = page.locator("a[href*='/plan']")
+        await expect(plans).to_have_count(4)  # one for each replica, and two for the shard
+        os.kill(vtorc.pid, signal.SIGSTOP)
+        try:
+            await expect(page.locator("#freshness")).to_contain_text("actions are off")
+            await expect(plans).to_have_count(0)
+            await expect(page.locator("[aria-disabled=true]")).to_have_count(4)
+            await page.get_by_text("Plan a move to the best replica").click(force=True)
+            await page.locator(f"[data-alias='{heir.alias}'] h3").hover()
+            await page.mouse.down()
+            await page.locator(".card-primary").hover()
+            await page.locator(".card-primary").hover()
+            await page.mouse.up()
+            await expect(page.locator("#drop-hint")).to_be_hidden()
+            assert page.url == f"http://{web.address}/ui/shards/{shard.id}"
+        finally:
+            os.kill(vtorc.pid, signal.SIGCONT)
+        await expect(plans).to_have_count(4)
+        await page.get_by_role("link", name="Plan a move to the best replica").click()
+        await expect(page.locator("h1")).to_have_text(f"Move the primary of {shard.id}")
+
+
+async def test_a_reader_sees_all_and_is_told_why_it_cannot_act(
+    shard: Shard, daemons: Daemons, browser: Browser
+) -> None:
+    """On the read-only address each page says why nothing can be done, has no form that acts, and still shows plans."""
+    vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0", "--read-only-address=127.0.0.1:0")
+    line = await vtorc.wait_for(lambda line: line.get("listener") == "read-only")
+    primary = await shard.primary()
+    async with page_of(browser, line["address"], "/ui/") as page:
+        await expect(page.locator("h1")).to_have_text("The shard is healthy.")
+        for path in ("/ui/", "/ui/recoveries", "/ui/audit", "/ui/settings", f"/ui/shards/{shard.id}"):
+            await page.goto(f"http://{line['address']}{path}")
+            await expect(page.locator(".note")).to_contain_text("Here you can read only: it is for reading")
+            await expect(page.locator("button[data-act], form[data-hold], [draggable]")).to_have_count(0)
+        await expect(page.locator(".card-primary")).to_have_attribute("data-alias", str(primary.alias))
+        await page.get_by_role("link", name="Plan a move to the best replica").click()
+        await expect(page.locator("h1")).to_have_text(f"Move the primary of {shard.id}")
+        await expect(page.locator(".steps li").first).to_be_visible()
+        await expect(page.locator(".note")).to_contain_text("Here you can read only")
+        await expect(page.locator("button, form")).to_have_count(0)
 
 
 async def test_pages_can_be_read_without_scripts(shard: Shard, daemons: Daemons, browser: Browser) -> None:

@@ -87,13 +87,16 @@ class Reader:
         return told
 
     async def until_ready(self) -> None:
-        """Wait as a reader does who looks at the screen."""
+        """Wait as a reader does who looks at the screen, and rebuild a tablet that turns out to be errant."""
 
         async def why_not() -> str:
             try:
                 shard = await self.shard()
             except OSError as error:
                 return f"vtorc does not answer: {error}"
+            for tablet in shard["tablets"]:
+                if (tablet["gtid"] or {}).get("errant"):
+                    await self.run(f"vtorc demo rebuild {tablet['alias']}")
             is_ready = shard["state"] == "healthy" and (shard["ready"] or {}).get("ready")
             return "" if is_ready else str(shard["sentence"])
 

@@ -121,8 +121,12 @@ def _tablet_in(text: str) -> str:
 
 
 async def _until_healthy(demo: Demo) -> None:
+    """Wait until all is well, and rebuild what came back with a write that no replica had acknowledged."""
+
     async def why_not() -> str:
         status = (await demo.tell("status"))[1]
+        for errant in re.findall(r"(zone\d-\d{10})  .* errant$", status, re.MULTILINE):
+            await demo.tell("rebuild", errant)
         return "" if "● healthy" in status else status
 
     await until(why_not)

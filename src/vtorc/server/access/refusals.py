@@ -23,9 +23,9 @@ def read_only() -> ProblemForm:
     return ProblemForm(
         title="read-only",
         status=403,
-        what="this vtorc takes no request that acts",
-        why="it was started with ReadOnly (--http-read-only)",
-        do="ask a vtorc without that setting, or start this one anew without it",
+        what="this address takes no request that acts",
+        why="it is for reading: vtorc has ReadOnly (--http-read-only), or this is its --read-only-address",
+        do="use an address that is not for reading only, or a vtorc without ReadOnly",
     )
 
 

@@ -21,6 +21,7 @@ from vtorc.history.moments import Happening
 from vtorc.history.reader import HistoryReader, Selection
 from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import KEPT_AUDIT, ServerMemory
+from vtorc.server.ui.phases import Prelude, prelude_of
 from vtorc.server.ui.words import clock_time, date_time
 from vtorc.server.v1.audit import AuditQuery
 from vtorc.server.v1.endpoints import bad_input
@@ -76,7 +77,7 @@ class LookBack:
         self._history = history
 
     async def then(
-        self, request: Request, *, shard: str | None = None, steps: RecoveryForm | None = None
+        self, request: Request, *, shard: str | None = None, steps: RecoveryForm | RunningForm | None = None
     ) -> Then | ProblemForm | None:
         """Return the moment that the address names; None if it names none.
 
@@ -129,6 +130,17 @@ class LookBack:
             return unknown_shard(name)
         return why_then(past)
 
+    async def prelude(self, recovery: RecoveryForm) -> Prelude | None:
+        """Return what came before a recovery that answered a problem; None if the history does not tell."""
+        if recovery.code is None or not recovery.marks:
+            return None
+        began = int(recovery.id)
+        try:
+            past = await self._history.read(lambda history: Past.read(history, recovery.shard, began, limit=RECENT))
+        except HistoryError:
+            return None  # the page has the rest all the same
+        return prelude_of(recovery, why_then(past))
+
     async def audit(self, then: Then, query: AuditQuery) -> list[AuditForm] | ProblemForm:
         """Return what operators had asked for by then, newest first."""
         chosen = Selection(shard=query.shard, until=then.until + 1, limit=KEPT_AUDIT)
@@ -150,7 +162,7 @@ def shard_then(why: WhyForm) -> ShardForm:
     )
 
 
-def recovery_then(recovery: RecoveryForm, then: Then) -> RecoveryForm | RunningForm | ProblemForm:
+def recovery_then(recovery: RecoveryForm | RunningForm, then: Then) -> RecoveryForm | RunningForm | ProblemForm:
     """Return a recovery as it was: with the steps that it had done, or as it ended."""
     began = int(recovery.id)
     if began > then.until:
@@ -162,6 +174,9 @@ def recovery_then(recovery: RecoveryForm, then: Then) -> RecoveryForm | RunningF
             do="look at a later moment",
         )
     passed = (then.until - began) / 1e9
+    steps = [step for step in recovery.steps if step.started + step.seconds <= passed]
+    if isinstance(recovery, RunningForm):
+        return structs.replace(recovery, steps=steps)
     if recovery.seconds <= passed:
         return recovery
     return RunningForm(
@@ -173,7 +188,7 @@ def recovery_then(recovery: RecoveryForm, then: Then) -> RecoveryForm | RunningF
         began=recovery.began,
         actor=recovery.actor,
         reason=recovery.reason,
-        steps=[step for step in recovery.steps if step.started + step.seconds <= passed],
+        steps=steps,
         sentence=f"it was in progress, and ended later: {recovery.outcome}",
     )
 
@@ -209,7 +224,7 @@ def _in_short(sentences: Sequence[str]) -> str:
     return f"{first} (and {others} more)" if others else first
 
 
-def _step_ends(recovery: RecoveryForm) -> list[Happening]:
+def _step_ends(recovery: RecoveryForm | RunningForm) -> list[Happening]:
     return [
         Happening(
             at=int(recovery.id) + int((step.started + step.seconds) * 1e9),

@@ -21,6 +21,7 @@ from vtorc.server.asking import Ask
 from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import ServerMemory
 from vtorc.server.permission import ANONYMOUS, origin_of
+from vtorc.server.prefix import path_of
 from vtorc.server.ui.assets import answer_asset
 from vtorc.server.ui.demo_panel import demo_routes
 from vtorc.server.ui.fleet import FleetQuery, fleet_head, fleet_page, named_rows, wanted_shards
@@ -184,6 +185,8 @@ class _Pages:
     async def plan(self, request: Request) -> Response:
         """Ask vtorc for a plan, which changes nothing, and show it."""
         name = "{keyspace}/{shard}".format(**request.path_params)
+        if request.query_params.get("at"):
+            return self._of_now_only(request)
         kind = request.query_params.get("kind", "planned")
         arguments: dict[str, object] = {"shard": name, "kind": kind, "to": request.query_params.get("to")}
         plan = plan_of(await self._ask("plan", arguments, actor=ANONYMOUS, origin=origin_of(request)))
@@ -198,6 +201,16 @@ class _Pages:
             heading=TITLES.get(kind, "Plan for {shard}").format(shard=name),
             plan=plan,
             problem=problem,
+        )
+
+    def _of_now_only(self, request: Request) -> Response:
+        kept = [(name, value) for name, value in request.query_params.multi_items() if name != "at"]
+        return self._error(
+            request,
+            400,
+            "A plan is of now.",
+            "The address names a moment of the past, in which nothing can be planned any more.",
+            lead=(f"{path_of(request.scope)}?{urlencode(kept)}", "Make the plan as of now"),
         )
 
     async def recoveries(self, request: Request) -> Response:
@@ -230,33 +243,30 @@ class _Pages:
         id, shard = request.path_params["id"], request.query_params.get("shard")
         running = next((s.running for s in self._memory.shards.values() if s.running and s.running.id == id), None)
         known = running or await recovery(self._memory, self._history, request.path_params, NoQuery(), 0.0)
-        if isinstance(known, RecoveryForm):
-            return await self._ended(request, known)
         if not isinstance(known, ProblemForm):
-            return self._recovery(request, known, events=_events_of(known.shard))
+            return await self._known(request, known)
         if shard in self._memory.shards:
             # It was taken on a moment ago, and vtorc has not told of it yet.
             return self._renderer.page(request, "recovery_begins.html", title="Recovery", events=_events_of(shard))
         return self._problem(request, known)
 
-    async def _ended(self, request: Request, ended: RecoveryForm) -> Response:
-        """Return the page of a recovery that has ended, as it was at the moment that the address names."""
-        then = await self._look_back.then(request, shard=ended.shard, steps=ended)
-        if then is None:
-            return self._recovery(request, ended, events="kinds=heartbeat")
+    async def _known(self, request: Request, known: RecoveryForm | RunningForm) -> Response:
+        """Return the page of a recovery as it is, or as it was at the moment that the address names."""
+        then = await self._look_back.then(request, shard=known.shard, steps=known)
         if isinstance(then, ProblemForm):
             return self._problem(request, then)
-        shown = recovery_then(ended, then)
+        shown = recovery_then(known, then) if then is not None else known
         if isinstance(shown, ProblemForm):
             return self._problem(request, shown)
-        return self._recovery(request, shown, then=then)
-
-    def _recovery(
-        self, request: Request, known: RecoveryForm | RunningForm, *, events: str = "", then: Then | None = None
-    ) -> Response:
-        title = f"Recovery of {known.shard}"
-        page = recovery_page(known)
-        return self._renderer.page(request, "recovery.html", title=title, events=events, then=then, page=page)
+        prelude = await self._look_back.prelude(shown) if isinstance(shown, RecoveryForm) else None
+        return self._renderer.page(
+            request,
+            "recovery.html",
+            title=f"Recovery of {known.shard}",
+            events=_events_of(known.shard) if isinstance(known, RunningForm) else "kinds=heartbeat",
+            then=then,
+            page=recovery_page(shown, prelude),
+        )
 
     async def audit(self, request: Request) -> Response:
         then = await self._look_back.then(request)
@@ -311,9 +321,12 @@ class _Pages:
     def _problem(self, request: Request, problem: ProblemForm) -> Response:
         return self._error(request, problem.status, f"{capitalized(problem.what)}.", f"{capitalized(problem.why)}.")
 
-    def _error(self, request: Request, status: int, sentence: str, detail: str) -> Response:
+    def _error(
+        self, request: Request, status: int, sentence: str, detail: str, lead: tuple[str, str] | None = None
+    ) -> Response:
+        """Return a page without content; `lead` is an address of this server to go on at, with its words."""
         return self._renderer.page(
-            request, "error.html", title="Not found", status=status, sentence=sentence, detail=detail
+            request, "error.html", title="Not found", status=status, sentence=sentence, detail=detail, lead=lead
         )
 
 

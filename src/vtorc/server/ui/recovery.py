@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vtorc.forms.recovery import RecoveryForm, RunningForm, StepForm
+from vtorc.server.ui.phases import Phase, Prelude, phases_of
 from vtorc.server.ui.words import capitalized, date_time, seconds
 
 SPLIT = (
@@ -47,25 +48,29 @@ class RecoveryPage:
     """Whether it is in progress."""
     bars: Sequence[StepBar]
     """Its steps, in the order in which they began."""
-    split: Sequence[tuple[str, str]]
-    """The moments by which an outage is split: words, and the time since the recovery began."""
+    phases: Sequence[Phase]
+    """Where its time went; empty unless it is a reparent that has ended."""
+    phases_took: float
+    """Seconds of all phases."""
     text: str
     """All of it as plain text, for a chat or a report."""
 
 
-def recovery_page(recovery: RecoveryForm | RunningForm) -> RecoveryPage:
-    """Return the page of a recovery, in progress or ended."""
+def recovery_page(recovery: RecoveryForm | RunningForm, prelude: Prelude | None = None) -> RecoveryPage:
+    """Return the page of a recovery, in progress or ended; `prelude` is what came before it, None if unknown."""
     ended = isinstance(recovery, RecoveryForm)
     steps = sorted(recovery.steps, key=lambda step: step.started)
     marks = recovery.marks if isinstance(recovery, RecoveryForm) else {}
+    phases = phases_of(recovery, prelude) if isinstance(recovery, RecoveryForm) else ()
     return RecoveryPage(
         recovery=recovery,
         outcome=recovery.outcome if isinstance(recovery, RecoveryForm) else "in progress",
         sentence=_sentence(recovery),
         is_running=not ended,
         bars=_bars(steps),
-        split=_split(marks),
-        text=_text(recovery, steps, marks),
+        phases=phases,
+        phases_took=sum(phase.seconds for phase in phases),
+        text=_text(recovery, steps, marks, phases),
     )
 
 
@@ -88,15 +93,16 @@ def _bars(steps: Sequence[StepForm]) -> list[StepBar]:
     ]
 
 
-def _split(marks: Mapping[str, float]) -> list[tuple[str, str]]:
-    return [(words, seconds(at)) for at, words in _moments(marks)]
-
-
 def _moments(marks: Mapping[str, float]) -> list[tuple[float, str]]:
     return sorted((marks[name], words) for name, words in SPLIT if name in marks)
 
 
-def _text(recovery: RecoveryForm | RunningForm, steps: Sequence[StepForm], marks: Mapping[str, float]) -> str:
+def _text(
+    recovery: RecoveryForm | RunningForm,
+    steps: Sequence[StepForm],
+    marks: Mapping[str, float],
+    phases: Sequence[Phase],
+) -> str:
     lines = [recovery.sentence, f"{recovery.kind} of {recovery.shard}, began {date_time(recovery.began)}"]
     if isinstance(recovery, RecoveryForm):
         lines.append(f"outcome: {recovery.outcome} after {seconds(recovery.seconds)}")
@@ -104,6 +110,8 @@ def _text(recovery: RecoveryForm | RunningForm, steps: Sequence[StepForm], marks
         lines.append(f"asked for by {recovery.actor}: {recovery.reason}")
     if isinstance(recovery, RecoveryForm) and recovery.argument is not None:
         lines.append(f"no acknowledged write is missing: {recovery.argument}")
+    if phases:
+        lines.append("time: " + ", ".join(f"{phase.name} {seconds(phase.seconds)}" for phase in phases))
     lines += [f"  {seconds(at):>9}  {words}" for at, words in _moments(marks)]
     for step in steps:
         target = f" {step.tablet}" if step.tablet is not None else ""

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from vtorc.server.access.visitor import CURRENT
 from vtorc.server.memory import ServerMemory
-from vtorc.server.prefix import prefix_of
+from vtorc.server.prefix import path_of, prefix_of
 from vtorc.server.ui import words
 from vtorc.server.ui.assets import asset_path
 from vtorc.server.ui.look_back import Then
@@ -82,7 +82,7 @@ class Renderer:
             "events": events if then is None else "",
             "then": then,
             "demo": self._demo,
-            "path": request.scope["path"],
+            "path": path_of(request.scope),
             "prefix": prefix_of(request.scope),
             "to": partial(_link, prefix_of(request.scope), then),
             "whole": PART_HEADER not in request.headers,

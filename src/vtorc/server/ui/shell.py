@@ -34,7 +34,7 @@ def shell_of(memory: ServerMemory, refusal: ProblemForm | None) -> Shell:
         banners=tuple(_banners(memory)),
         running=tuple(sorted(running, key=lambda recovery: recovery.began)),
         keeps_history=memory.status is not None and bool(memory.status.history_file),
-        may_not=f"This vtorc lets you read only: {refusal.why}. To act, {refusal.do}." if refusal is not None else "",
+        may_not=f"Here you can read only: {refusal.why}. To act, {refusal.do}." if refusal is not None else "",
     )
 
 

@@ -151,6 +151,13 @@ async def test_nothing_can_be_done_on_a_page_of_the_past(app: ASGIApp) -> None:
         assert 'data-events=""' in told
 
 
+async def test_a_plan_is_of_now(app: ASGIApp) -> None:
+    """The address of a plan as of a moment is refused, and leads to the same plan as of now."""
+    told = await text(app, f"/ui/shards/commerce/0/plan?kind=planned&to=zone2-102&{at(15)}", status=400)
+    assert "A plan is of now." in told
+    assert 'href="/ui/shards/commerce/0/plan?kind=planned&to=zone2-102"' in told
+
+
 async def test_moments_lead_from_one_to_the_next(app: ASGIApp) -> None:
     """A page links the moment before and the one after it, and lists those around it; filters stay."""
     told = await text(app, f"/ui/?state=healthy&{at(15)}")

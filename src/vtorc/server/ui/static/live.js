@@ -70,8 +70,22 @@ function beat(event) {
 function setStale(isStale) {
   if (document.body.classList.contains("is-stale") === isStale) return;
   document.body.classList.toggle("is-stale", isStale);
-  for (const button of document.querySelectorAll("[data-act]")) button.disabled = isStale;
-  if (isStale) freshness.textContent = `Disconnected: showing what was known ${freshness.textContent.replace("As of", "as of")}`;
+  for (const each of document.querySelectorAll("[data-act]")) setOff(each, isStale);
+  if (isStale) freshness.textContent = `Disconnected: showing what was known ${freshness.textContent.replace("As of", "as of")}; actions are off`;
+}
+
+/** Switch a button or a link that leads to an action off, or on again. */
+function setOff(element, isOff) {
+  if (element.nodeName !== "A") {
+    element.disabled = isOff;
+  } else if (isOff) {
+    element.dataset.address = element.getAttribute("href");
+    element.removeAttribute("href");
+    element.setAttribute("aria-disabled", "true");
+  } else if (element.dataset.address !== undefined) {
+    element.setAttribute("href", element.dataset.address);
+    element.removeAttribute("aria-disabled");
+  }
 }
 
 function listen() {

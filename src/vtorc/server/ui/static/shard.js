@@ -43,6 +43,7 @@ let dragged = null;
 document.addEventListener("dragstart", (event) => {
   const card = event.target.closest?.(".card[draggable]");
   if (!card) return;
+  if (document.body.classList.contains("is-stale")) return event.preventDefault();
   dragged = card;
   event.dataTransfer.effectAllowed = "move";
   event.dataTransfer.setData("text/plain", card.dataset.alias);
