@@ -369,6 +369,7 @@ def fleet_settings(settings: Settings, scope: Scope) -> FleetSettings:
                 allow_recovery=settings.allow_recovery,
                 allow_emergency_reparent=settings.allow_emergency_reparent,
                 disk_stalled_recovery=settings.enable_primary_disk_stalled_recovery,
+                drain_errant=settings.change_tablets_with_errant_gtid_to_drained,
                 block_seconds=settings.recovery_period_block_seconds,
             ),
             thresholds=DetectionThresholds(),

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from tests.wire.fake_tablet import PING, FakeTablet, running
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ThreadState
 from vtorc.errors import (
@@ -128,6 +128,12 @@ COMMANDS: list[tuple[str, Call, Message, Message]] = [
         lambda client, record: client.set_read_write(record),
         tm.SetReadWriteRequest(),
         tm.SetReadWriteResponse(),
+    ),
+    (
+        "ChangeType",
+        lambda client, record: client.change_type(record, TabletType.DRAINED, semi_sync=False),
+        tm.ChangeTypeRequest(tablet_type=topodata_pb2.DRAINED, semiSync=False),
+        tm.ChangeTypeResponse(),
     ),
     (
         "PopulateReparentJournal",

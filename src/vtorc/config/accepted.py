@@ -48,9 +48,9 @@ _ABSENT_FLAGS: tuple[tuple[str, str, str], ...] = (
         """,
     ),
     (
-        "vtorc pushes no statistics; Prometheus reads /metrics, and all that there is",
+        "vtorc pushes no statistics; Prometheus reads /metrics",
         "emit-stats grpc-prometheus",
-        "stats-backend stats-emit-period stats-common-tags stats-combine-dimensions stats-drop-variables",
+        "stats-backend stats-emit-period stats-common-tags",
     ),
     (
         "vtorc keeps the state of the shards in memory, not in a database",
@@ -86,7 +86,6 @@ _ABSENT_KEYS: tuple[tuple[str, str], ...] = (
         "vtorc has no OAuth and none of its tokens",
         "AccessTokenUseExpirySeconds AccessTokenExpiryMinutes OAuthClientId OAuthClientSecret OAuthScopes",
     ),
-    ("PowerAuthUsers names the operators one by one, and no group gets more rights", "PowerAuthGroups"),
     ("vtorc is no client of an HTTP server of its own kind", "SSLSkipVerify"),
     (
         "vtorc has no queue of discoveries",

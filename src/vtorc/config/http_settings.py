@@ -89,6 +89,13 @@ class HttpSettings:
         "Operators that may act through such a proxy; * stands for all that it names.",
         also=[key("PowerAuthUsers", WORDS)],
     )
+    power_auth_groups: tuple[str, ...] = setting(
+        WORDS,
+        (),
+        "Groups of vtorc's host with operators that may act through such a proxy, beside --power-auth-users. Narrow "
+        "that one, as it names all by default.",
+        also=[key("PowerAuthGroups", WORDS)],
+    )
     http_read_only: bool = setting(
         SWITCH,
         False,
@@ -141,6 +148,12 @@ class HttpSettings:
         "",
         "Text that orchestrator's pages leave out of the names of hosts.",
         also=[key("RemoveTextFromHostnameDisplay", TEXT)],
+    )
+    stats_drop_variables: tuple[str, ...] = setting(
+        WORDS, (), "Metrics that are left out of /metrics and /debug/vars, by their names in /debug/vars.", live=True
+    )
+    stats_combine_dimensions: tuple[str, ...] = setting(
+        WORDS, (), "Labels, such as Shard, of which all values are told as one with the name all.", live=True
     )
     problem_ignore_hostname_filters: tuple[str, ...] = setting(
         PATTERNS,

@@ -159,9 +159,9 @@ class RecoverySettings:
     change_tablets_with_errant_gtid_to_drained: bool = setting(
         SWITCH,
         False,
-        "Whether a replica with errant GTIDs is changed to type DRAINED.",
+        "Whether a replica with errant GTIDs is changed to type DRAINED. vtorc never drains one whose acknowledgements "
+        "are needed, nor one with transactions that several tablets share.",
         live=True,
-        no_effect="tablets with errant GTIDs are reported and left as they are",
     )
     enable_primary_disk_stalled_recovery: bool = setting(
         SWITCH, False, "Whether vtorc replaces a primary that reports a stalled disk.", live=True

@@ -274,7 +274,7 @@ class ShardLoop:
 
     def _turn_request(self, judgement: Judgement) -> TurnRequest | None:
         """Return what the shard wants its turn for, since when, and how often that failed; None without an action."""
-        wanted = {r.traits.urgency for d in judgement.decisions if (r := d.finding.problem.recovery) is not None}
+        wanted = {r.traits.urgency for d in judgement.decisions if (r := d.recovery or d.finding.problem.recovery)}
         now = self._tools.clock.now()
         self._wanted_since = {urgency: self._wanted_since.get(urgency, now) for urgency in wanted}
         action = judgement.action

@@ -106,6 +106,12 @@ class Repairs:
         await self.session.check_lock()
         await self.session.step("correct its record", alias, self.session.tools.topo.update_tablet(alias, to_primary))
 
+    async def drain(self, alias: TabletAlias) -> None:
+        """Take a replica out of the shard: it goes on to replicate, and neither acknowledges nor serves."""
+        record, tablets = self._tablet(alias).record, self.session.tablets
+        await self.session.check_lock()
+        await self.session.step("drain it", alias, tablets.change_type(record, TabletType.DRAINED, semi_sync=False))
+
     async def restart_one_replica(self) -> None:
         """Make one direct replica reconnect, which shows whether the silent primary still takes connections.
 

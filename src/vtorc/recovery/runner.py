@@ -139,6 +139,9 @@ class Runner:
             case Recovery.CORRECT_PRIMARY_RECORD:
                 await repairs.correct_primary_record(aliases[0])
                 return f"{view.shard}: the record of {aliases[0]} says again that it is primary"
+            case Recovery.DRAIN_ERRANT_TABLET:
+                await repairs.drain(aliases[0])
+                return f"{view.shard}: {aliases[0]} is DRAINED, because of its errant transactions"
             case Recovery.RESTART_DIRECT_REPLICA:
                 await repairs.restart_one_replica()
                 return f"{view.shard}: made one replica of {aliases[0]} reconnect"

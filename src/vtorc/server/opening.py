@@ -72,6 +72,7 @@ def _access(settings: HttpSettings) -> AccessRules:
         password=hash_password(settings.http_auth_user, settings.http_auth_password) if asks else None,
         user_header=settings.auth_user_header,
         power_users=settings.power_auth_users,
+        power_groups=settings.power_auth_groups,
         trusted_proxies=settings.trusted_proxies,
         read_only=settings.http_read_only,
         allow_remote_actions=settings.allow_remote_actions,

@@ -147,6 +147,10 @@ class TabletManager(Protocol):
         """Turn read_only and super_read_only off."""
         ...
 
+    async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
+        """Change the tablet's type, in its record as well; with `semi_sync` it acknowledges from now on."""
+        ...
+
     async def flush_binary_logs(self, tablet: TabletRecord) -> None:
         """Close the present binary log and begin a new one; MySQL writes no transaction for that."""
         ...

@@ -8,11 +8,11 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletUnreachable
-from vtorc.proto import query_pb2, replicationdata_pb2
+from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.tablet import convert
 from vtorc.tablet.api import FLUSH_BINARY_LOGS, HealthReport, StopMode, StoppedReplication, TabletManager
@@ -250,6 +250,11 @@ class GrpcTabletManager(TabletManager):
     async def set_read_write(self, tablet: TabletRecord) -> None:
         """Turn read_only and super_read_only off."""
         await self._command(tablet, tm.SetReadWriteRequest(), tm.SetReadWriteResponse)
+
+    async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
+        """Change the tablet's type; with `semi_sync` it acknowledges from now on."""
+        request = tm.ChangeTypeRequest(tablet_type=topodata_pb2.TabletType.Value(type_.name), semiSync=semi_sync)
+        await self._command(tablet, request, tm.ChangeTypeResponse)
 
     async def flush_binary_logs(self, tablet: TabletRecord) -> None:
         """Close the present binary log and begin a new one, in SQL, since no call of the tablet manager does it."""

@@ -13,7 +13,7 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.discovery.lateness import OnTimeClock
@@ -161,6 +161,9 @@ class FakeTablets(Replies, TabletManager):
 
     async def set_read_write(self, tablet: TabletRecord) -> None:
         await self.answer(f"set_read_write {tablet.alias}")
+
+    async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
+        await self.answer(f"change_type {tablet.alias}", details={"type": type_.name, "semi_sync": semi_sync})
 
     async def flush_binary_logs(self, tablet: TabletRecord) -> None:
         await self.answer(f"flush_binary_logs {tablet.alias}")

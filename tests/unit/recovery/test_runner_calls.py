@@ -267,6 +267,14 @@ STALE = shard(primary(), replica(FIRST, TabletType.PRIMARY, of=None, record_chan
             f"made one replica of {PRIMARY} reconnect",
         ),
         (
+            action(
+                Recovery.DRAIN_ERRANT_TABLET, (Code.ERRANT_GTID_DETECTED, FIRST), (Code.ERRANT_GTID_DETECTED, SECOND)
+            ),
+            STOPPED,
+            f"change_type {FIRST}",
+            f"{FIRST} is DRAINED, because of its errant transactions",
+        ),
+        (
             action(Recovery.CORRECT_PRIMARY_RECORD, (Code.PRIMARY_RECORD_OUTDATED, SECOND)),
             LATE_RECORD,
             f"full_status {SECOND}",
@@ -283,6 +291,7 @@ STALE = shard(primary(), replica(FIRST, TabletType.PRIMARY, of=None, record_chan
         "replicas",
         "former primary",
         "reconnect",
+        "errant replica",
         "record of a primary",
     ],
 )

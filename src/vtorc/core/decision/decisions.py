@@ -17,6 +17,7 @@ from vtorc.core.decision.repair_guards import (
     repoint_would_lose,
     restart_is_futile,
     rolled_back_guard,
+    why_not_drained,
 )
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code, PrimaryDoubt
@@ -45,6 +46,8 @@ class DecisionLimits:
     """Whether a lost primary may be replaced (`--allow-emergency-reparent`)."""
     disk_stalled_recovery: bool = False
     """Whether a primary with a stalled disk may be (`--enable-primary-disk-stalled-recovery`)."""
+    drain_errant: bool = False
+    """Whether a replica with errant transactions is drained (`--change-tablets-with-errant-gtid-to-drained`)."""
     block_seconds: float = 0.0
     """Seconds after one emergency reparent in which the same tablet is not replaced again.
 
@@ -201,6 +204,8 @@ class _Decider:
 
     def _decide(self, finding: Finding) -> Decision:
         recovery = finding.problem.recovery
+        if self.limits.drain_errant and finding.code is Code.ERRANT_GTID_DETECTED:
+            recovery = Recovery.DRAIN_ERRANT_TABLET
         if recovery is None:
             return self._stand_still(finding, Rule.NO_REMEDY, "no recovery of vtorc would help")
         if (why := self.why_not(finding, recovery)) is not None:
@@ -276,7 +281,7 @@ class _Decider:
             if finding.code is Code.STALE_TOPO_PRIMARY:
                 return Rule.UNCONFIRMED, self._why_not_reconcile(finding)
             return Rule.UNCONFIRMED, "the evidence is not complete yet"
-        if not recovery.traits.batches:
+        if not recovery.traits.batches and recovery is not Recovery.DRAIN_ERRANT_TABLET:
             return None
         if self.in_doubt is not None and not self._may_help(recovery, self.in_doubt):
             return Rule.PRIMARY_FIRST, f"the primary comes first ({self.in_doubt.code.value})"
@@ -312,6 +317,8 @@ class _Decider:
             return None
         if recovery.traits.changes_tablet and (source := external_source(self.view, tablet)):
             return Rule.EXTERNAL_SOURCE, external_source_advice(source)
+        if recovery is Recovery.DRAIN_ERRANT_TABLET:
+            return why_not_drained(self.view, self.policy, tablet)
         if recovery is Recovery.FIX_PRIMARY and (why := self._why_stay_read_only(tablet)):
             return why
         lets_replicate = finding.problem.replication.lets_replicate or recovery is Recovery.RECONCILE_STALE_TOPO_PRIMARY

@@ -312,6 +312,35 @@ def acks_would_drop(view: ShardView, policy: DurabilityPolicy | None, tablet: Ta
     )
 
 
+def why_not_drained(view: ShardView, policy: DurabilityPolicy | None, tablet: TabletView) -> Why | None:
+    """Return why a replica with errant transactions stays in the shard; None if it may be drained.
+
+    Writes need the other replicas then. A failover loses nothing by it, as no errant tablet follows a new primary.
+    Transactions that several tablets share may be acknowledged, and those of a drained tablet count as not wanted.
+    """
+    primary, status = view.primary, tablet.current_status
+    if policy is None or primary is None or primary.current_status is None or status is None:
+        return Rule.UNCONFIRMED, "the tablet and the primary have to answer"
+    if not tablet.is_replica_type:
+        return Rule.NO_REMEDY, f"it is {tablet.record.type.name} and no replica of the shard any more"
+    holders, shared = _shared_by_many(view, policy, primary, of=errant_gtids(tablet, primary))
+    if shared:
+        return Rule.MISSING_WRITES, f"{holders} tablets share {shared.brief()}, which may be acknowledged"
+    semi_sync = primary.current_status.semi_sync
+    waits_for = max(policy.required_acks(primary.member), semi_sync.wait_for_replica_count * semi_sync.primary_enabled)
+    needed, does = max(1, waits_for), "acknowledge" if waits_for else "replicate"
+    others = [
+        other
+        for other in view.replicas_of(primary)
+        if other.alias != tablet.alias
+        and not errant_gtids(other, primary)
+        and (_acknowledges(other, primary, policy) if waits_for else other.is_receiving)
+    ]
+    if len(others) >= needed:
+        return None
+    return Rule.ACKS_WOULD_DROP, f"without it {len(others)} sound replicas would {does}, and {needed} are needed"
+
+
 def _acknowledges(tablet: TabletView, primary: TabletView, policy: DurabilityPolicy) -> bool:
     status = tablet.current_status
     return (

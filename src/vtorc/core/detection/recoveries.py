@@ -153,6 +153,16 @@ class Recovery(enum.Enum):
         forbidden_by=Effect.NO_REPAIR,
         may_be_outranked=True,
     )
+    DRAIN_ERRANT_TABLET = RecoveryTraits(
+        spelling="RecoverErrantGTIDDetected",
+        intent="changing its type to DRAINED",
+        urgency=Urgency.REPLICA_REPAIR,
+        replaces_primary=False,
+        batches=False,
+        changes_tablet=True,
+        forbidden_by=Effect.NO_REPAIR,
+        may_be_outranked=True,
+    )
     RESTART_DIRECT_REPLICA = RecoveryTraits(
         spelling="RestartArbitraryDirectReplica",
         intent="making one replica reconnect to learn more",

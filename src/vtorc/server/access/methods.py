@@ -1,5 +1,6 @@
 """The methods by which the server knows operators, each with what it lets them do."""
 
+import asyncio
 import base64
 import math
 import time
@@ -12,6 +13,7 @@ from starlette.requests import HTTPConnection
 from vtorc.forms.access import Means, Role
 from vtorc.forms.frames import ProblemForm
 from vtorc.server.access import refusals
+from vtorc.server.access.groups import is_in_a_group
 from vtorc.server.access.passwords import PasswordCheck
 from vtorc.server.access.rules import AccessRules, Method
 from vtorc.server.access.visitor import Visitor
@@ -79,6 +81,7 @@ class ProxyAccess:
     def __init__(self, rules: AccessRules) -> None:
         self._header = rules.user_header.lower()
         self._users = frozenset(rules.power_users)
+        self._groups = rules.power_groups
         self._proxies = tuple(ip_network(proxy) for proxy in rules.trusted_proxies)
 
     async def admit(self, connection: HTTPConnection) -> Admission:
@@ -91,9 +94,12 @@ class ProxyAccess:
             refusal = refusals.unknown_proxy(self._header, origin)
             return Visitor(origin=origin, means=Means.UNKNOWN, refusal=refusal)
         name = names[0].strip()
-        if "*" in self._users or name in self._users:
+        if "*" in self._users or name in self._users or await self._is_in_power_group(name):
             return Visitor(origin=origin, means=Means.PROXY, name=name, role=Role.ADMIN)
         return Visitor(origin=origin, means=Means.PROXY, name=name, refusal=refusals.no_power_user(name))
+
+    async def _is_in_power_group(self, name: str) -> bool:
+        return bool(self._groups) and await asyncio.to_thread(is_in_a_group, name, self._groups)
 
     def _is_trusted(self, connection: HTTPConnection) -> bool:
         try:

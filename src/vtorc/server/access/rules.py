@@ -42,6 +42,8 @@ class AccessRules(Form, frozen=True, kw_only=True):
     """The header by which a proxy names the operator."""
     power_users: tuple[str, ...] = ("*",)
     """The operators that may act through a proxy; `*` stands for all that it names."""
+    power_groups: tuple[str, ...] = ()
+    """Groups of this host with operators that may act through a proxy, too."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1")
     """Networks of the proxies whose header counts."""
     read_only: bool = False

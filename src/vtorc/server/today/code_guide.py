@@ -265,8 +265,8 @@ GUIDES: Mapping[Code, CodeGuide] = {
     ),
     Code.ERRANT_GTID_DETECTED: CodeGuide(
         seen="A tablet has transactions that the primary lacks.",
-        acts="Nothing.",
-        refuses="It never deletes transactions: they may be wanted.",
+        acts="Nothing; with `--change-tablets-with-errant-gtid-to-drained` it drains such a replica.",
+        refuses="It drains no replica that acknowledgements depend on, and deletes no transactions.",
         operator="Rebuild the tablet, or commit empty transactions under these GTIDs on the primary.",
         scenario="24-drained-errant",
     ),

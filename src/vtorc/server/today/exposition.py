@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from vtorc.forms.frames import DURATION_BOUNDS, MetricForm
 from vtorc.server.today.golang import number, snake_case
@@ -17,12 +17,12 @@ Families = Mapping[str, Sequence[MetricForm]]
 """Values by the name of their metric; all metrics of the catalogue are there."""
 
 
-def families(metrics: Iterable[MetricForm]) -> Families:
+def families(metrics: Iterable[MetricForm], dropped: Collection[str] = ()) -> Families:
     """Return the values by metric; one without labels that nothing told is 0, any other has no values.
 
-    A value that the catalogue does not know is left out, as its type is not known.
+    A value that the catalogue does not know is left out, as its type is not known, and so is a `dropped` metric.
     """
-    found: dict[str, list[MetricForm]] = {name: [] for name in METRICS}
+    found: dict[str, list[MetricForm]] = {name: [] for name in METRICS if name not in dropped}
     for metric in metrics:
         if metric.name in found:
             found[metric.name].append(metric)
@@ -34,7 +34,7 @@ def families(metrics: Iterable[MetricForm]) -> Families:
     return found
 
 
-def prometheus_text(metrics: Iterable[MetricForm], *, is_complete: bool = True) -> str:
+def prometheus_text(metrics: Iterable[MetricForm], *, is_complete: bool = True, dropped: Collection[str] = ()) -> str:
     """Return the metrics that have values in the text format of Prometheus, ordered by name.
 
     Unless all of them `is_complete`, those that nothing told are left out: Prometheus would take their 0 for a restart,
@@ -43,7 +43,7 @@ def prometheus_text(metrics: Iterable[MetricForm], *, is_complete: bool = True) 
     told = list(metrics)
     names = {metric.name for metric in told}
     lines: list[str] = []
-    for name, values in sorted(families(told).items(), key=lambda item: snake_case(item[0])):
+    for name, values in sorted(families(told, dropped).items(), key=lambda item: snake_case(item[0])):
         if values and (is_complete or name in names):
             full, traits = PREFIX + snake_case(name), METRICS[name]
             lines += [f"# HELP {full} {traits.help}", f"# TYPE {full} {traits.kind.value}"]
@@ -72,9 +72,10 @@ def _number_text(value: float) -> str:
     return "+Inf" if math.isinf(value) else str(number(value))
 
 
-def expvar_text(metrics: Iterable[MetricForm], texts: Mapping[str, str]) -> str:
+def expvar_text(metrics: Iterable[MetricForm], texts: Mapping[str, str], *, dropped: Collection[str] = ()) -> str:
     """Return all metrics and some texts as the JSON object of `/debug/vars`, ordered by name."""
-    variables: dict[str, object] = {name: _expvar(METRICS[name], values) for name, values in families(metrics).items()}
+    told = families(metrics, dropped)
+    variables: dict[str, object] = {name: _expvar(METRICS[name], values) for name, values in told.items()}
     lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in sorted({**variables, **texts}.items()))
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

@@ -25,6 +25,7 @@ from vtorc.server.today.gauges import FleetGauges
 from vtorc.server.today.golang import go_json
 from vtorc.server.today.instances import instance, is_problem
 from vtorc.server.today.known import known_tablets
+from vtorc.server.today.stats_filter import StatsFilter
 from vtorc.server.today.status_page import status_page
 from vtorc.server.today.tables import database_state
 
@@ -123,13 +124,17 @@ class TodayAnswers:
         """Answer with the metrics as Go's expvar shows them."""
         status = self._memory.status
         texts = {"BuildVersion": status.version if status is not None else ""}
-        text = await asyncio.to_thread(expvar_text, self._all_metrics(), texts)
+        stats = StatsFilter.of(self._memory.settings)
+        metrics = stats.apply(self._all_metrics())
+        text = await asyncio.to_thread(expvar_text, metrics, texts, dropped=stats.dropped)
         return Response(text, media_type="application/json; charset=utf-8")
 
     async def metrics(self, request: Request) -> Response:
         """Answer with the metrics for Prometheus."""
         is_complete = self._memory.is_complete
-        text = await asyncio.to_thread(prometheus_text, self._all_metrics(), is_complete=is_complete)
+        stats = StatsFilter.of(self._memory.settings)
+        metrics = stats.apply(self._all_metrics())
+        text = await asyncio.to_thread(prometheus_text, metrics, is_complete=is_complete, dropped=stats.dropped)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
     def recoveries(self, *, allowed: bool) -> Handler:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.errors import MysqlError, TabletCallFailed, TabletUnreachable, VtorcError
@@ -192,6 +192,10 @@ class SimTabletManager:
     async def set_read_write(self, tablet: TabletRecord) -> None:
         """Turn read_only and super_read_only off."""
         await self._change(tablet, "SetReadWrite", lambda agent: agent.reparent.set_read_write())
+
+    async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
+        """Change the tablet's type."""
+        await self._change(tablet, "ChangeType", lambda agent: agent.reparent.change_type(type_, semi_sync=semi_sync))
 
     async def flush_binary_logs(self, tablet: TabletRecord) -> None:
         """Begin a new binary log."""

@@ -1,6 +1,9 @@
 """The clients that may read and act, by each method and in each dialect."""
 
 import base64
+import grp
+import os
+import pwd
 import time
 from typing import Any
 
@@ -165,6 +168,27 @@ async def test_a_trusted_proxy_names_the_operator(
     answer = await served.act(header, client)
     assert (answer.status, answer.json.get("title")) == ((202, None) if title is None else (403, title))
     assert [caller.actor for caller in served.ask.callers] == (["alice"] if title is None else [])
+
+
+@pytest.mark.parametrize(
+    ("user", "acts"), [("member", True), ("primary", True), ("stranger", False), ("nobody", False)]
+)
+async def test_members_of_a_power_group_act_through_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, user: str, acts: bool
+) -> None:
+    """A user whom the group lists may act, and one with the group as primary group; a user that is unknown may not."""
+    group = grp.struct_group(("dba", "", 700, ["member"]))
+    gids = {"primary": 700, "stranger": 100}
+
+    def known(name: str) -> pwd.struct_passwd:
+        return pwd.struct_passwd((name, "", 1, gids[name], "", "", ""))
+
+    monkeypatch.setattr(grp, "getgrnam", {"dba": group}.__getitem__)
+    monkeypatch.setattr(pwd, "getpwnam", known)
+    monkeypatch.setattr(os, "getgrouplist", lambda _, gid: [gid])
+    served = Served(method=Method.PROXY, power_users=("alice",), power_groups=("gone", "dba"))
+    answer = await served.act({"x-forwarded-user": user}, "127.0.0.1")
+    assert answer.status == (202 if acts else 403)
 
 
 async def test_other_proxies_are_trusted_by_a_setting() -> None:

@@ -9,7 +9,15 @@ import pytest
 from msgspec import structs
 
 from tests.unit.core.builders import CONNECTING, STOPPED, failing, held, hold, primary, replica, shard
-from tests.unit.server.today.memories import app_of, heartbeat, memory_of, metrics_frame, shard_frame, status_frame
+from tests.unit.server.today.memories import (
+    app_of,
+    heartbeat,
+    memory_of,
+    metrics_frame,
+    settings_frame,
+    shard_frame,
+    status_frame,
+)
 from tests.unit.server.told import ask_app
 from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.views import ShardView
@@ -261,3 +269,20 @@ def test_every_gauge_is_in_the_catalogue_with_its_labels() -> None:
         traits = METRICS[metric.name]
         assert sorted(metric.labels) == sorted(traits.labels), metric.name
         assert (metric.counts is not None) == (traits.kind is MetricKind.DURATIONS), metric.name
+
+
+async def test_metrics_are_left_out_and_labels_added_up_as_the_settings_say() -> None:
+    """A dropped metric is in neither list, and values that differ only in a combined label are one sum."""
+    counted = [
+        MetricForm(name="PlannedReparentCounts", labels={"Keyspace": "a", "Shard": name, "Result": "success"}, value=n)
+        for name, n in (("-80", 2), ("80-", 3))
+    ]
+    settings = settings_frame(stats_drop_variables=("ShardStates",), stats_combine_dimensions=("Shard",))
+    memory = memory_of(settings, metrics_frame(*counted), HEALTHY)
+    told = await variables(memory)
+    assert told["PlannedReparentCounts"] == {"a.all.success": 5}
+    assert "ShardStates" not in told
+    text = await text_of(memory)
+    assert 'vtorc_planned_reparent_counts{keyspace="a",result="success",shard="all"} 5\n' in text
+    assert "vtorc_shard_states" not in text
+    assert 'vtorc_tablets_watched_by_cell{cell="zone1"} 3\n' in text
