@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from bench.pages.chromium import chromium, opened
@@ -21,6 +22,12 @@ async def page_of(demo: Demo) -> AsyncIterator[Page]:
     async with chromium() as browser, opened(browser, address) as page:
         page.set_default_timeout(PATIENCE)
         yield page
+
+
+async def serious_findings(page: Page) -> list[str]:
+    """Return what axe finds seriously wrong with a page."""
+    told = await Axe().run(page)
+    return [each["id"] for each in told.response["violations"] if each["impact"] in ("serious", "critical")]
 
 
 async def test_a_primary_is_killed_on_the_page_and_dragged_back(tmp_path: Path) -> None:
@@ -65,11 +72,17 @@ async def test_a_primary_is_killed_on_the_page_and_dragged_back(tmp_path: Path) 
 
 
 async def test_vtorc_is_ended_and_started_on_its_own_page(tmp_path: Path) -> None:
-    """While vtorc has ended, the demo answers in its place: the page says so, and starts it again."""
+    """While vtorc has ended, the demo answers in its place: the page says so, and starts it again.
+
+    With the controls axe finds nothing serious on it, in light and in dark.
+    """
     async with running(tmp_path, "--simulated", "--topo", "local") as demo, page_of(demo) as page:
         panel = page.get_by_role("complementary", name="Demo")
         await panel.get_by_role("button", name="End vtorc").click()
         await expect(panel).to_contain_text("vtorc has ended: nothing is repaired until it runs again")
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)
+            assert await serious_findings(page) == []
         await expect(page.locator("#freshness")).to_contain_text("Disconnected: showing what was known as of")
         await expect(page.locator("h1")).to_have_text("The shard is healthy.")
         await panel.get_by_role("button", name="Kill etcd").click()
