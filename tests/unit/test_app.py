@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from vtorc.app import LiveFleetSettings, open_tools, reload
+from vtorc.app import LiveFleetSettings, fleet_settings, open_tools, recovery_bounds, reload
 from vtorc.config.load import load
+from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
 from vtorc.control.fleet import Fleet
 from vtorc.control.observer import Observers
 from vtorc.control.scope import Scope
 from vtorc.control.topology_advice import TopologyAdvice
 from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.standing import StandingHolds
 from vtorc.logs import flush_logs
 
 pytestmark = pytest.mark.usefixtures("restore_logging")
@@ -121,3 +123,26 @@ async def test_reload_reads_credentials_again(daemon: Daemon, capsys: pytest.Cap
     assert sentences[3].startswith(
         f"credentials not reloaded, calls to tablets carry the earlier ones: {daemon.credentials}"
     )
+
+
+def test_settings_of_decisions_and_recoveries_are_handed_on() -> None:
+    """Filters, draining and the tolerable lag reach what decides and what recovers."""
+    settings = Settings(
+        cells_to_watch=("zone1",),
+        cells_no_recovery=("zone2",),
+        recovery_ignore_hostname_filters=("a",),
+        promotion_ignore_hostname_filters=("b",),
+        discovery_ignore_hostname_filters=("c",),
+        change_tablets_with_errant_gtid_to_drained=True,
+        tolerable_replication_lag=7.0,
+    )
+    decisions = fleet_settings(settings, Scope()).decisions
+    assert decisions.standing == StandingHolds(
+        cells_to_watch=("zone1",),
+        cells_no_recovery=("zone2",),
+        ignored_hosts=("a",),
+        unpromoted_hosts=("b",),
+        excluded_hosts=("c",),
+    )
+    assert decisions.limits.drain_errant
+    assert recovery_bounds(settings).tolerable_lag == 7.0

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from vtorc.app import client_settings, topo_settings
 from vtorc.cli.client.errors import OutputFailed
 from vtorc.cli.client.screen import Screen
 from vtorc.cli.client.session import document
+from vtorc.clients import client_settings, make_sentinel, topo_settings
 from vtorc.config.load import load
 from vtorc.config.settings import Settings
 from vtorc.errors import SettingsError, TopoMisconfigured, VtorcError
@@ -107,6 +107,10 @@ def _try_tablet_credentials(settings: Settings) -> None:
     client_settings(settings).read_credentials()
 
 
+def _try_mysql_tls(settings: Settings) -> None:
+    make_sentinel(settings)
+
+
 def _try_http_rules(settings: Settings) -> None:
     server_rules(settings)
 
@@ -120,6 +124,7 @@ _TRIALS: tuple[Callable[[Settings], None], ...] = (
     _try_topology,
     _try_tablet_tls,
     _try_tablet_credentials,
+    _try_mysql_tls,
     _try_http_rules,
     _try_webhook,
 )

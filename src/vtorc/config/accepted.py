@@ -74,8 +74,6 @@ _ABSENT_KEYS: tuple[tuple[str, str], ...] = (
     (
         "vtorc holds one connection to each mysqld, on which it sends nothing",
         """
-        MySQLTopologyUseMutualTLS MySQLTopologyUseMixedTLS MySQLTopologySSLCAFile MySQLTopologySSLCertFile
-        MySQLTopologySSLPrivateKeyFile MySQLTopologySSLSkipVerify TLSCacheTTLFactor
         MySQLConnectTimeoutSeconds MySQLDiscoveryReadTimeoutSeconds MySQLTopologyReadTimeoutSeconds
         MySQLConnectionLifetimeSeconds InstanceDBExecContextTimeoutSeconds
         """,
@@ -186,6 +184,7 @@ _ALWAYS_FLAGS: tuple[tuple[str, str, str], ...] = (
 )
 
 _ALWAYS_KEYS: tuple[tuple[str, str], ...] = (
+    ("MySQLTopologyUseMutualTLS decides for all servers alike", "MySQLTopologyUseMixedTLS TLSCacheTTLFactor"),
     (
         _APPLIED,
         """

@@ -17,6 +17,7 @@ _TOGETHER = (
     ("topo_etcd_tls_cert", "topo_etcd_tls_key"),
     ("topo_zk_tls_cert", "topo_zk_tls_key"),
     ("tablet_manager_grpc_cert", "tablet_manager_grpc_key"),
+    ("mysql_topology_ssl_cert_file", "mysql_topology_ssl_private_key_file"),
 )
 _BESIDE_SWITCH = (
     ("use_ssl", "ssl_cert_file", "a PEM file with the server's certificate"),

@@ -252,6 +252,32 @@ class MysqlSettings:
         also=[key("MySQLTopologyPassword", TEXT)],
         secret=True,
     )
+    mysql_topology_use_mutual_tls: bool = setting(
+        SWITCH,
+        False,
+        "Whether that login uses TLS with every mysqld, version 1.2 at least, with the client certificate if there is "
+        "one.",
+        also=[key("MySQLTopologyUseMutualTLS", SWITCH)],
+    )
+    mysql_topology_ssl_ca_file: str = setting(
+        TEXT,
+        "",
+        "PEM file of the authorities that the certificates of mysqlds are checked against, and their host names; empty "
+        "for those that the host trusts.",
+        also=[key("MySQLTopologySSLCAFile", TEXT)],
+    )
+    mysql_topology_ssl_cert_file: str = setting(
+        TEXT, "", "PEM file of the client certificate for mysqlds.", also=[key("MySQLTopologySSLCertFile", TEXT)]
+    )
+    mysql_topology_ssl_private_key_file: str = setting(
+        TEXT, "", "PEM file of its key.", also=[key("MySQLTopologySSLPrivateKeyFile", TEXT)]
+    )
+    mysql_topology_ssl_skip_verify: bool = setting(
+        SWITCH,
+        False,
+        "Whether any certificate of a mysqld is taken, such as the one that MySQL makes for itself.",
+        also=[key("MySQLTopologySSLSkipVerify", SWITCH)],
+    )
     mysql_replica_user: str = setting(
         TEXT,
         "",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,8 @@ class MysqlCredentials:
 
     user: str
     password: str = field(default="", repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    """TLS with each server; None for a login in clear text, in which the password is hashed."""
 
 
 class HeldConnection(asyncio.BufferedProtocol):
@@ -96,6 +99,7 @@ async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldC
         connect_timeout=CONNECT_DEADLINE,
         read_timeout=CONNECT_DEADLINE,
         program_name="vtorc",
+        ssl=credentials.tls,
     )
     try:
         with reraise_cancellation():

@@ -39,8 +39,8 @@ _REFUSALS = {
     ),
     1045: (
         "refuses the login of '{user}'",
-        "check MySQLTopologyUser and MySQLTopologyPassword, and that the account exists there, may come from this "
-        "host and needs no TLS",
+        "check MySQLTopologyUser and MySQLTopologyPassword, and that the account exists there and may come from this "
+        "host; if it needs TLS, set MySQLTopologyUseMutualTLS",
     ),
     1130: ("accepts no login from this host", "create '{user}' there for this host"),
     1129: ("has blocked this host for its broken connections", "run TRUNCATE performance_schema.host_cache there"),
@@ -51,8 +51,8 @@ _REFUSALS = {
     1862: _EXPIRED,
     3118: ("has locked the account '{user}'", "run ALTER USER '{user}' ACCOUNT UNLOCK there"),
     3159: (
-        "accepts only logins with TLS, which vtorc does not use with mysqld",
-        "turn require_secure_transport off there, or leave MySQLTopologyUser empty",
+        "accepts only logins with TLS",
+        "set MySQLTopologyUseMutualTLS, turn require_secure_transport off there, or leave MySQLTopologyUser empty",
     ),
 }
 _OTHER_REFUSAL = ("cannot be logged in to as '{user}': {error}", "check the account on the server")

@@ -3,6 +3,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from vtorc.lab.mysqld import Mysqld
 from vtorc.mysql import sentinel as sentinel_module
 from vtorc.mysql.held import CANNOT_CONNECT, HeldConnection, MysqlCredentials, hold
 from vtorc.mysql.sentinel import MysqlSentinel
+from vtorc.mysql.tls import MysqlTls
 
 Logins = asyncio.Queue[HeldConnection]
 
@@ -104,6 +106,22 @@ def open_sockets() -> set[str]:
         with contextlib.suppress(FileNotFoundError):  # the folder's own
             sockets.add(str(link.readlink()))
     return {name for name in sockets if name.startswith("socket:")}
+
+
+async def test_a_server_that_demands_tls_is_held_with_it(mysqld: Mysqld) -> None:
+    """With TLS the login works where clear text is refused, and the end of the server is noticed as well."""
+    async with administered(mysqld) as admin:
+        await admin.run("SET GLOBAL require_secure_transport = ON")
+        with pytest.raises(MysqlError) as refused:
+            await hold(address_of(mysqld), CREDENTIALS)
+        assert refused.value.errno == 3159
+        with pytest.raises(MysqlError):  # MySQL's own certificate is signed by no authority of this host
+            await hold(address_of(mysqld), replace(CREDENTIALS, tls=MysqlTls().context()))
+        held = await hold(address_of(mysqld), replace(CREDENTIALS, tls=MysqlTls(skip_verify=True).context()))
+        assert len(await sessions_become(admin, 1)) == 1
+        await mysqld.kill()
+        assert await held.wait_end()
+        held.close()
 
 
 async def test_a_killed_server_is_noticed_and_found_again(mysqld: Mysqld, logins: Logins) -> None:

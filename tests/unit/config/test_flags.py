@@ -164,7 +164,13 @@ _WRONG = [
     (["-=x"], ["unexpected word '-=x': expected a flag such as -name or --name=value"]),
     (["-"], ["unexpected word '-': the daemon takes flags only, and each begins with a dash"]),
     (["-cell", "a\nb", "x\ny"], ["unexpected word 'x\\ny': the daemon takes flags only, and each begins with a dash"]),
-    (["-mysql-topology-password=x"], ["unknown flag -mysql-topology-password; did you mean --mysql-topology-user"]),
+    (
+        ["-mysql-topology-password=x"],
+        [
+            "unknown flag -mysql-topology-password; did you mean --mysql-topology-user or "
+            "--mysql-topology-ssl-cert-file or --mysql-topology-ssl-ca-file"
+        ],
+    ),
 ]
 
 

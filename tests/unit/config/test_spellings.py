@@ -86,6 +86,7 @@ def test_sets_a_setting_by_each_of_its_spellings(tmp_path: Path, one: Setting, s
     value = _other_value(one, spelling)
     words, environment = ["--topo-etcd-tls-cert=f", "--topo-etcd-tls-key=f"], {}
     words += ["--topo-zk-tls-cert=f", "--topo-zk-tls-key=f"]
+    words += ["--mysql-topology-ssl-cert-file=f", "--mysql-topology-ssl-private-key-file=f"]
     words += ["--tablet-manager-grpc-cert=f", "--tablet-manager-grpc-key=f", *TOPO]
     words += ["--use-ssl", *(f"--ssl-{name}=f" for name in ("cert-file", "private-key-file", "ca-file", "valid-ous"))]
     words = [word for word in words if fold(word.partition("=")[0]).lstrip("-") != one.name]

@@ -48,12 +48,13 @@ def automated_recovery_filters(call: Call) -> Told:
     status = call.memory.status
     replaces = status is not None and status.recoveries_allowed and status.emergency_reparents_allowed
     watched = list(status.clusters_to_watch) if status is not None else []
+    ignored = call.memory.settings.get("recovery-ignore-hostname-filters")
     return Told(
         "Automated recovery configuration details",
         {
             "RecoverPrimaryClusterFilters": (watched or ["*"]) if replaces else [],
             "RecoverIntermediatePrimaryClusterFilters": [],
-            "RecoveryIgnoreHostnameFilters": [],
+            "RecoveryIgnoreHostnameFilters": ignored.value if ignored is not None else [],
         },
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.unit.server.today.memories import settings_frame
 from tests.unit.server.told import Answered, Forwarding, ask_app
 from tests.unit.server.v12 import fields
 from tests.unit.server.v12.world import (
@@ -224,6 +225,14 @@ async def test_the_switch_is_shown_as_vtorc_told_it() -> None:
     assert (await ask(world, "check-global-recoveries")).json["Details"] == "disabled"
     assert (await ask(world, "clusters-info")).json[0]["HasAutomatedMasterRecovery"] is False
     assert (await ask(world, "automated-recovery-filters")).json["Details"]["RecoverPrimaryClusterFilters"] == []
+
+
+async def test_the_filters_of_recoveries_are_those_of_the_settings() -> None:
+    """`automated-recovery-filters` has the hosts that vtorc leaves alone."""
+    world = ready()
+    world.tell(settings_frame(recovery_ignore_hostname_filters=("^db7",)))
+    got = (await ask(world, "automated-recovery-filters")).json["Details"]
+    assert got["RecoveryIgnoreHostnameFilters"] == ["^db7"]
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "DELETE"])
