@@ -15,6 +15,7 @@ from bench.patching import Patch
 from vtorc.control.budget import FleetBudget, TurnRequest, TurnSlot
 from vtorc.control.shard_loop import ShardLoop
 from vtorc.core.decision import backoff, decisions
+from vtorc.core.detection.lost_primary import LostPrimary
 from vtorc.core.detection.primary_check import PrimaryCheck
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.replica_check import ReplicaCheck
@@ -427,6 +428,18 @@ def _(patch: Patch) -> None:
         return replace(look(view, primary, heard_since=heard_since), receiving=())
 
     patch.set(ReplicaEvidence, "of", staticmethod(careless))
+
+
+@mutant(
+    "silence-is-a-stop",
+    "takes a steady primary that is silent for one that has stopped, whatever its replicas get",
+    profile="harmless",
+    budget=30,
+    kinds=("cut-vtorc-from-tablet",),
+)
+def _(patch: Patch) -> None:
+    patch.set(ReplicaEvidence, "quiet", lambda self, *, within: self.receiving)
+    patch.set(LostPrimary, "_outlives_its_failure", lambda self, primary, evidence: False)
 
 
 @mutant(

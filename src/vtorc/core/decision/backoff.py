@@ -162,9 +162,14 @@ class AttemptHistory:
     def _left(self, ago: float) -> str:
         return f"{self.block_seconds - ago:.0f} s (RecoveryPeriodBlockSeconds)"
 
-    def last_end(self, recovery: Recovery, alias: TabletAlias) -> float | None:
-        """Return when the last recovery of that kind for that tablet ended; None if there was none."""
-        return max((a.ended_at for a in self.attempts if (a.recovery, a.alias) == (recovery, alias)), default=None)
+    def last_end(self, recovery: Recovery) -> float | None:
+        """Return when the last recovery of that kind for the present primary ended; None if there was none.
+
+        Those before the last replacement were for another primary.
+        """
+        replaced = max((a.ended_at for a in self.attempts if a.recovery.replaces_primary and a.succeeded), default=None)
+        ends = (a.ended_at for a in self.attempts if a.recovery is recovery)
+        return max((end for end in ends if replaced is None or end > replaced), default=None)
 
     def count_since(self, recovery: Recovery, moment: float) -> int:
         """Return how many recoveries of that kind have ended since."""

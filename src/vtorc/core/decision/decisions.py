@@ -368,7 +368,7 @@ class _Decider:
             return Rule.UNCONFIRMED, "after a crash their connections break within moments"
         if primary.failure is ProbeFailure.HUNG and (why := self.history.why_load_may_have_moved()):
             return Rule.COOLDOWN, why
-        last = self.history.last_end(Recovery.RESTART_DIRECT_REPLICA, primary.alias)
+        last = self.history.last_end(Recovery.RESTART_DIRECT_REPLICA)
         if last is None or self.now - last >= RESTART_EVERY or self._cannot_reconnect(primary, last):
             return None
         return (

@@ -99,3 +99,23 @@ def test_a_recovery_that_ended_at_a_moment_counts_as_ended_since() -> None:
     history = AttemptHistory(attempts=(ended, replaced(5.0)), now=NOW, block_seconds=30.0)
     assert history.count_since(Recovery.RESTART_DIRECT_REPLICA, ended.ended_at) == 1
     assert history.count_since(Recovery.RESTART_DIRECT_REPLICA, ended.ended_at + 0.1) == 0
+
+
+def test_a_reconnect_for_an_earlier_primary_does_not_hold_up_one_for_the_next() -> None:
+    """The limit keeps one primary from losing its replicas again and again; a replacement begins it anew."""
+    reconnect = Attempt(
+        code=Code.UNREACHABLE_PRIMARY,
+        recovery=Recovery.RESTART_DIRECT_REPLICA,
+        alias=alias(P),
+        ended_at=NOW - 20.0,
+        succeeded=True,
+    )
+    for attempts, last in (
+        ((), None),
+        ((reconnect,), NOW - 20.0),
+        ((replaced(30.0), reconnect), NOW - 20.0),
+        ((reconnect, replaced(10.0)), None),
+        ((reconnect, replace(replaced(10.0), succeeded=False)), NOW - 20.0),
+    ):
+        history = AttemptHistory(attempts, 0.0, NOW)
+        assert history.last_end(Recovery.RESTART_DIRECT_REPLICA) == last
