@@ -12,6 +12,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.remembered import RememberedTablet, ShardMemory, is_due_at_once, is_due_soon
+from vtorc.core.facts.repeats import repeats
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.lateness import OnTimeClock
@@ -114,6 +115,9 @@ class ShardWatch:
         self.revision = 0
         """The number of probes that ended, of readings that were taken over, and of changes of holds; while it stays,
         `view` stays the same."""
+        self.changes = 0
+        """The same without the probes that brought the same answer once more; while it stays, only moments in `view`
+        change."""
 
     async def run(self) -> None:
         """Observe until cancelled."""
@@ -141,8 +145,7 @@ class ShardWatch:
         self._cells_read_once = (self._cells_read_once & topology.cells) | (
             topology.cells - topology.unreachable_cells.keys()
         )
-        self.revision += 1
-        self._view = None
+        self._note_change()
         self._changed.set()
         if self._group is None:
             return
@@ -159,6 +162,11 @@ class ShardWatch:
             self._update_tablet(self._group, record)
         self._view = None
         self._note_clients(count)
+
+    def _note_change(self) -> None:
+        self.revision += 1
+        self.changes += 1
+        self._view = None
 
     def _end_watch(self, alias: TabletAlias) -> None:
         """Watch a tablet no more, and remember it: an alias that comes back may be another server."""
@@ -237,6 +245,7 @@ class ShardWatch:
 
     def _on_probe(self, before: TabletView, after: TabletView) -> None:
         self.revision += 1
+        self.changes += not repeats(after, before)
         self._view = None
         self._keep(before.memory, after.memory)
         self._note_clients(client_count_after(self._client_count, self.view()))
@@ -253,6 +262,7 @@ class ShardWatch:
     def _note_clients(self, count: ClientCount | None) -> None:
         """Take over what is known of the primary's semi-sync clients; its tablet's memory outlives this process."""
         if count is not self._client_count:
+            self.changes += _tells_more(count, self._client_count)
             self._client_count, self._view = count, None
         counter = self._watched.get(count.primary) if count is not None else None
         if count is None or counter is None:
@@ -328,8 +338,7 @@ class ShardWatch:
 
     def note_holds(self) -> None:
         """Let the shard be judged again, as other holds are in force on it or on one of its tablets."""
-        self.revision += 1
-        self._view = None
+        self._note_change()
         self._changed.set()
 
     def take_suspicion(self) -> bool:
@@ -415,6 +424,18 @@ class ShardWatch:
     def _holds_now(self) -> HoldsOnShard:
         kept, standing = self._holds(self.shard, self._watched.keys()), self._standing(self._topology.tablets)
         return HoldsOnShard(self.shard, (*kept.holds, *standing)) if standing else kept
+
+
+def _tells_more(count: ClientCount | None, before: ClientCount | None) -> bool:
+    """Return whether another number of clients is unknown than before, or has become certain."""
+    if count is None or before is None:
+        return count is not before
+    return (count.primary, count.unexplained, count.unseen, count.certain_since) != (
+        before.primary,
+        before.unexplained,
+        before.unseen,
+        before.certain_since,
+    )
 
 
 def _is_silent(tablet: TabletView) -> bool:

@@ -92,6 +92,7 @@ class Watch:
     def __init__(self, view: ShardView) -> None:
         self.shown = view
         self.revision = 1
+        self.changes = 1
         self.calls: list[str] = []
         self.paces: list[float | None] = []
         self.paced_at: list[float] = []
@@ -103,6 +104,7 @@ class Watch:
         """Show another view from now on, and wake the loop."""
         self.shown = view
         self.revision += 1
+        self.changes += 1
         self.wake()
 
     def view(self) -> ShardView:
@@ -924,6 +926,42 @@ def test_a_shard_without_problems_is_not_analysed_again_until_something_is_heard
         rig.loop.controlled = False
         await rig.for_seconds(0.1)
         assert len({id(each) for each in rig.notes.judgements}) == 4
+
+    at_now(monkeypatch, main)
+
+
+def test_a_shard_whose_tablets_answer_the_same_again_is_not_analysed_again(monkeypatch: Patch) -> None:
+    """The same judgement is told with the new view, and what differs in the view is found once it is a change."""
+
+    async def main() -> None:
+        rig = Rig(WELL)
+        await rig.for_seconds(0.5)
+        rig.watch.shown = replace(STOPPED)
+        rig.watch.revision += 1
+        await rig.for_seconds(1.0)
+        assert rig.notes.judgements[-1].view is rig.watch.shown
+        assert not rig.notes.judgements[-1].decisions
+        rig.watch.show(rig.watch.shown)
+        await rig.for_seconds(0.1)
+        assert rig.notes.judgements[-1].decisions
+
+    at_now(monkeypatch, main)
+
+
+def test_a_shard_whose_problem_only_needs_time_is_analysed_with_each_answer(monkeypatch: Patch) -> None:
+    """Commits that wait are found to be blocked by answers that are all the same."""
+
+    async def main() -> None:
+        waits = primary()
+        waits = replace(waits, memory=replace(waits.memory, commits_wait_since=NOW - 1.0))
+        rig = Rig(shard(waits, replica(FIRST), replica(SECOND)))
+        await rig.for_seconds(0.5)
+        assert not rig.notes.judgements[-1].decisions
+        later = replace(waits, last_probe=replace(waits.last_probe, status_at=NOW + 60.0))
+        rig.watch.shown = shard(later, replica(FIRST), replica(SECOND))
+        rig.watch.revision += 1
+        await rig.for_seconds(1.0)
+        assert rig.notes.judgements[-1].decisions
 
     at_now(monkeypatch, main)
 

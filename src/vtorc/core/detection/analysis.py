@@ -5,6 +5,7 @@ acts on too little. A primary is dead only on evidence newer than its failure. A
 could be read. Around a self-declared primary vtorc replaces and repairs nothing.
 """
 
+from vtorc.core.detection.acknowledgements import Acknowledgements
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.fitness_check import FitnessCheck
 from vtorc.core.detection.lost_primary import LostPrimary
@@ -39,3 +40,17 @@ def analyse(
     findings += FitnessCheck(view, policy, thresholds, now, fitness).findings()
     findings += StabilityCheck(view, policy, thresholds, now).findings()
     return tuple(sorted(findings, key=lambda finding: finding.sort_key))
+
+
+def may_change_with_time(view: ShardView, policy: DurabilityPolicy | None) -> bool:
+    """Return whether `analyse` may find a problem later although all tablets answer the same again.
+
+    It is asked of a shard without problems. Commits that wait, replicas that cannot acknowledge and clients that no
+    tablet explains become problems once they have lasted. Tablets that do not answer are no repeated answers.
+    """
+    primary, count = view.primary, view.client_count
+    if primary is None or any(t.current_status is None or t.current_status.disk_stalled for t in view.tablets):
+        return True
+    if primary.memory.commits_wait_since is not None or (count is not None and count.certain_since is not None):
+        return True
+    return Acknowledgements.of(view, primary, policy).short_since is not None

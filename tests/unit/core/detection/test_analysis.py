@@ -34,7 +34,7 @@ from tests.unit.core.builders import (
     unprobed,
     uuid,
 )
-from vtorc.core.detection.analysis import analyse
+from vtorc.core.detection.analysis import analyse, may_change_with_time
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
@@ -1322,3 +1322,30 @@ UNSET, SET = Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET, Code.REPLICA_SEMI_SYNC_MUST
 def test_a_hollow_acker_acknowledges_only_for_want_of_others(view: ShardView, expected: list[Code]) -> None:
     """A filtered replica is made to stop acknowledging while fit ones can, and to begin where writes would stop."""
     assert [code for code in codes(view) if code in (SET, UNSET)] == expected
+
+
+def remembering(tablet: TabletView, **changes: Any) -> TabletView:
+    return replace(tablet, memory=replace(tablet.memory, **changes))
+
+
+def test_time_alone_makes_no_problem_of_a_healthy_shard() -> None:
+    """However late the same is looked at, nothing is found, and so it need not be looked at again."""
+    view = healthy()
+    assert not may_change_with_time(view, policy("semi_sync"))
+    assert not found(view, now=NOW + 1e6)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        shard(replica(R1), replica(R2)),
+        replace(healthy(), client_count=client_count(certain_since=NOW - 1.0, unknown=1)),
+        shard(remembering(primary(), commits_wait_since=NOW - 1.0), replica(R1), replica(R2)),
+        shard(primary(), failing(replica(R1)), replica(R2)),
+        shard(primary(), replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)),
+    ],
+    ids=["no primary", "unknown clients", "commits wait", "a silent replica", "no ackers"],
+)
+def test_what_has_to_last_to_be_a_problem_is_looked_at_again(view: ShardView) -> None:
+    """Each of these may be found later although all answers stay the same, or is no answer."""
+    assert may_change_with_time(view, policy("semi_sync"))
