@@ -8,6 +8,7 @@ from vtorc.control.breaker import Breaker
 from vtorc.control.budget import FleetBudget, TurnRequest
 from vtorc.control.carrier import RecoveryCarrier
 from vtorc.control.decision_report import DecisionReport
+from vtorc.control.kept_judgement import KeptJudgement
 from vtorc.control.observer import Observer
 from vtorc.control.operator_command import OperatorCommand
 from vtorc.control.retry_pauses import RetryPauses
@@ -15,7 +16,7 @@ from vtorc.core.decision.backoff import Attempt
 from vtorc.core.decision.backoff_waivers import BackoffWaivers, waive_applied, waive_lifted
 from vtorc.core.decision.decisions import Action, Decision, DecisionLimits, decide, next_action
 from vtorc.core.decision.escalation import StandingProblems
-from vtorc.core.detection.analysis import analyse, may_change_with_time
+from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery, Urgency
@@ -74,21 +75,6 @@ FORGET_ATTEMPTS_AFTER = 60.0
 """Seconds without the problem after which earlier attempts at it stop slowing down a new one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _ProblemFree:
-    """A judgement without problems, and what it was made from."""
-
-    revision: int
-    """`ShardWatch.revision` at the time."""
-    changes: int
-    """`ShardWatch.changes` at the time."""
-    settings: DecisionSettings
-    controlled: bool
-    lasts: bool
-    """Whether it stays the same until there are other answers, as time has no part in it."""
-    judgement: Judgement
-
-
 class ShardLoop:
     """Watches one shard and acts on it until cancelled."""
 
@@ -125,7 +111,7 @@ class ShardLoop:
         self._unsettled_since: float | None = None
         self._pauses = RetryPauses(tools.clock.now)
         self._stopping = False
-        self._problem_free: _ProblemFree | None = None
+        self._kept = KeptJudgement(watch, tools.clock.now)
         self._first_seen = tools.clock.now()
         self._carrier = RecoveryCarrier(watch, observer, lambda: self.judge().action, lambda: settings().rejudge_every)
         self._runner = Runner(tools, watch, self.judge, self._carrier.tell_step)
@@ -221,25 +207,9 @@ class ShardLoop:
         return self._tools.clock.now() - moment < QUIET_WITHIN
 
     def _judge_if_changed(self) -> Judgement:
-        """Judge, or return the last judgement if it was without problems and nothing was heard since.
-
-        Time alone makes no problem. If all tablets answered the same again, the judgement gets the new view, and the
-        problems are looked for again only if time has a part in them.
-        """
-        watch, known, settings = self.watch, self._problem_free, self._settings()
-        if known is None or (known.settings, known.controlled) != (settings, self.controlled):
-            known = None
-        elif known.revision == watch.revision:
-            return known.judgement
-        if known is not None and known.lasts and known.changes == watch.changes:
-            judgement, lasts = replace(known.judgement, view=watch.view()), True
-        elif (judgement := self.judge()).decisions:
-            self._problem_free = None
-            return judgement
-        else:
-            lasts = not (self._remembers_problems or may_change_with_time(judgement.view, judgement.policy))
-        self._problem_free = _ProblemFree(watch.revision, watch.changes, settings, self.controlled, lasts, judgement)
-        return judgement
+        return self._kept.latest(
+            self.judge, self._settings(), self.controlled, remembers_problems=lambda: self._remembers_problems
+        )
 
     @property
     def _remembers_problems(self) -> bool:

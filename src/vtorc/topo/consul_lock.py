@@ -68,7 +68,7 @@ class _SessionLease:
         return key is not None and key.session == self._session
 
     async def revoke(self) -> None:
-        """Release and delete the key in one transaction, so that the next holder need not wait for a lock delay; end the session."""
+        """Release and delete the key in one transaction, which leaves no lock delay; end the session."""
         await self._client.call(
             "release of a lock",
             "PUT",

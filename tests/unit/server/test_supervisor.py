@@ -27,6 +27,8 @@ from vtorc.server.supervisor import NICENESS, ServerSupervisor
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
+PATIENCE = 300.0
+"""Seconds that a server process gets to start, on a machine that is busy with other tests as well."""
 
 MANY = 6 * MOST_KEYLESS
 """More frames than the kernel and the outbox keep."""
@@ -62,7 +64,7 @@ class Running:
 
     async def until(self, path: str, is_so: Callable[[int, Any], bool]) -> Any:
         """Ask for a path until the answer is as wanted; returns the answer."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     status, body = await self.get(path)
@@ -113,7 +115,7 @@ def server_pids() -> set[int]:
 
 async def spare_beside(pid: int | None) -> int:
     """Wait for a spare beside the server that runs; returns its process id."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while True:
             if spares := server_pids() - {pid}:
                 (spare,) = spares
@@ -193,7 +195,7 @@ async def test_a_spare_that_ends_is_replaced(monkeypatch: pytest.MonkeyPatch) ->
         first = running.supervisor.pid
         spare = await spare_beside(first)
         os.kill(spare, signal.SIGKILL)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while await spare_beside(first) == spare:  # noqa: ASYNC110 (the end of a process is no event)
                 await asyncio.sleep(0.02)
 
@@ -213,7 +215,7 @@ async def test_no_spare_is_started_while_a_primary_is_being_replaced(monkeypatch
         busy = True
         os.kill(spare, signal.SIGKILL)
         seen = looks
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while looks < seen + 10:  # noqa: ASYNC110 (a look is no event)
                 await asyncio.sleep(0.01)
         assert server_pids() == {running.supervisor.pid}
@@ -274,7 +276,7 @@ async def test_a_server_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) 
         link, first = running.supervisor.link, running.supervisor.pid
         assert link is not None
         assert first is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while link.signs_of_life < 3:  # noqa: ASYNC110 (a sign of life is no event)
                 await asyncio.sleep(0.01)
         os.kill(first, signal.SIGSTOP)
