@@ -21,6 +21,8 @@ from vtorc.tablet.sending import about_to_send, checked_before_sending
 from vtorc.tablet.settings import ClientSettings
 
 SOON = 0.1
+LONGER_AND_LONGER = (SOON, 1.0, 10.0, 60.0)
+"""Seconds to try with, as a machine that is busy with other tests takes long for what has to happen before."""
 """Seconds after which a test gives up on a call that is never answered."""
 
 
@@ -129,12 +131,16 @@ async def test_a_server_that_speaks_something_else_is_unreachable() -> None:
 async def test_a_tablet_that_never_answers_is_a_timeout(tablet: FakeTablet) -> None:
     """The call ends after its own longest time, and it is cancelled at the tablet."""
     stuck = tablet.hangs("SetReadOnly")
-    async with calling(ClientSettings(rpc_timeout=SOON)) as client:
-        with pytest.raises(TabletUnreachable, match="SetReadOnly of zone1-0000000101: no answer within") as caught:
-            await client.set_read_only(tablet.record)
-        assert caught.value.reason == "timeout"
-        await stuck.cancelled.wait()
-        await client.ping(tablet.record)
+    for timeout in LONGER_AND_LONGER:
+        async with calling(ClientSettings(rpc_timeout=timeout)) as client:
+            with pytest.raises(TabletUnreachable, match="SetReadOnly of zone1-0000000101: no answer within") as caught:
+                await client.set_read_only(tablet.record)
+            assert caught.value.reason == "timeout"
+            if stuck.entered.is_set():
+                await stuck.cancelled.wait()
+                await client.ping(tablet.record)
+                return
+    raise AssertionError("no call reached the tablet")
 
 
 async def test_a_cancelled_call_is_cancelled_at_the_tablet(tablet: FakeTablet, client: GrpcTabletManager) -> None:
@@ -151,9 +157,15 @@ async def test_a_cancelled_call_is_cancelled_at_the_tablet(tablet: FakeTablet, c
 async def test_the_callers_deadline_counts(tablet: FakeTablet, client: GrpcTabletManager) -> None:
     """A shorter scope around the call ends it as a TimeoutError of the caller."""
     stuck = tablet.hangs("FullStatus")
+
+    async def ask_until_it_hangs() -> None:
+        async with asyncio.timeout(None) as scope, asyncio.TaskGroup() as group:
+            group.create_task(client.full_status(tablet.record))
+            await stuck.entered.wait()
+            scope.reschedule(asyncio.get_running_loop().time())
+
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(SOON):
-            await client.full_status(tablet.record)
+        await ask_until_it_hangs()
     await stuck.cancelled.wait()
 
 
@@ -423,13 +435,22 @@ async def test_a_health_stream_that_is_ended_is_broken(tablet: FakeTablet, clien
 
 async def test_a_health_stream_that_falls_silent_is_broken(tablet: FakeTablet) -> None:
     """Tablets send a message now and then even without a change."""
-    tablet.health.put_nowait(query_pb2.StreamHealthResponse())
-    async with calling(ClientSettings(health_timeout=SOON)) as client:
-        reports = client.stream_health(tablet.record)
-        await anext(reports)
-        with pytest.raises(TabletUnreachable, match="silent for") as caught:
-            await anext(reports)
-    assert caught.value.reason == "timeout"
+    heard = 0
+
+    async def hear(client: GrpcTabletManager) -> None:
+        nonlocal heard
+        async for _ in client.stream_health(tablet.record):
+            heard += 1
+
+    for timeout in LONGER_AND_LONGER:
+        tablet.health.put_nowait(query_pb2.StreamHealthResponse())
+        async with calling(ClientSettings(health_timeout=timeout)) as client:
+            with pytest.raises(TabletUnreachable, match="silent for") as caught:
+                await hear(client)
+        assert caught.value.reason == "timeout"
+        if heard:
+            return
+    raise AssertionError("no message came before the first silence")
 
 
 async def test_a_health_report_that_makes_no_sense_is_refused(tablet: FakeTablet, client: GrpcTabletManager) -> None:
