@@ -52,7 +52,7 @@ class WatchSettings:
     instance_poll_time: float = setting(
         POSITIVE_DURATION,
         5.0,
-        "Interval between two probes of a tablet.",
+        "Interval between two probes of a tablet; a primary is probed up to five times as often.",
         also=[key("InstancePollSeconds", SECONDS)],
         live=True,
     )
