@@ -151,8 +151,8 @@ def test_a_refusal_is_reported_once_and_asked_again_slowly(tell: Tell) -> None:
     assert [story.pauses[0], story.pauses[1], story.pauses[3]] == pytest.approx([REFUSED_PAUSE] * 3)
     assert story.sentences == [
         "zone1-0000000100 (db:3306): mysqld refuses the login of 'watcher'; check MySQLTopologyUser and "
-        "MySQLTopologyPassword, and that the account exists there, may come from this host and needs no TLS. Until "
-        "then only probes notice its end"
+        "MySQLTopologyPassword, and that the account exists there and may come from this host; if it needs TLS, set "
+        "MySQLTopologyUseMutualTLS. Until then only probes notice its end"
     ]
     assert story.logged[0]["log_level"] == "warning"
     assert story.logged[0]["tablet"] == "zone1-0000000100"

@@ -838,9 +838,9 @@ def test_each_rule_has_its_case(view: ShardView, code: Code, name: str, limits: 
 
 
 def test_no_rule_is_without_a_case() -> None:
-    """The table above covers every rule of decisions but the two of the whole fleet: its budget and its breaker."""
+    """The table above covers each rule of decisions, but the budget, the breaker and the sharing of the whole fleet."""
     of_decisions = {rule for rule in Rule if rule.traits.decides}
-    assert {case[-1] for case in CASES} == of_decisions - {Rule.BUDGET, Rule.BREAKER}
+    assert {case[-1] for case in CASES} == of_decisions - {Rule.BUDGET, Rule.BREAKER, Rule.SHARED}
 
 
 @pytest.mark.parametrize("where", ["keyspace", "shard"])
