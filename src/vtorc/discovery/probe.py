@@ -51,6 +51,11 @@ class ProbePace:
     """Factor by which a vtorc that is busy or late lengthens all pauses; at most to `fading_interval` where a primary
     may be lost."""
 
+    @property
+    def calm(self) -> float:
+        """The longest interval between two questions to a tablet, in seconds."""
+        return self.slowed_by * self.calm_interval
+
     def interval(
         self, hurried_for: float | None, *, primary_may_be_lost: bool = False, is_primary: bool = False
     ) -> float:

@@ -248,7 +248,8 @@ class ShardWatch:
         self.changes += not repeats(after, before)
         self._view = None
         self._keep(before.memory, after.memory)
-        self._note_clients(client_count_after(self._client_count, self.view()))
+        kept_for = 2 * self._pace().calm  # the primary is asked more often than those that must answer after it
+        self._note_clients(client_count_after(self._client_count, self.view(), kept_for=kept_for))
         if (before.failure is None) is not (after.failure is None):
             self._set_lanes()
         if after.is_news_after(before) or self._is_first_since_failure(before, after):

@@ -53,14 +53,17 @@ same server registers again.
 """
 
 
-def client_count_after(before: ClientCount | None, view: ShardView) -> ClientCount | None:
+def client_count_after(before: ClientCount | None, view: ShardView, *, kept_for: float = 0.0) -> ClientCount | None:
     """Return what is known of the clients after a probe; `before` is what was known until then.
 
     It is the last count of the primary of `view` that came while it was at work, judged by all that its tablets have
-    told by now. Without such a primary, it is the last one of the primary before.
+    told by now. Without such a primary, it is the last one of the primary before. A count is kept for up to `kept_for`
+    seconds, while equal ones come, until all tablets that answer have answered after it.
     """
-    count = _last_count(before, view)
-    return count if count is None or (count is before and count.is_settled) else _judged(count, view)
+    if before is not None and not before.is_settled:
+        before = _judged(before, view)  # also by the answer after which the next count takes its place
+    count = _last_count(before, view, kept_for)
+    return count if count is None or count is before else _judged(count, view)
 
 
 def client_count_without(
@@ -104,7 +107,7 @@ def lost_since(view: ShardView, primary: TabletView) -> float | None:
     return max([primary.failing_since, *(at + SEEN_AT_WORK_WITHIN for at in received)])
 
 
-def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | None:
+def _last_count(before: ClientCount | None, view: ShardView, kept_for: float) -> ClientCount | None:
     """Return the count that is to be judged: that of the primary's last answer if it is new, else the one before."""
     primary = view.primary
     status = primary.current_status if primary is not None else None
@@ -114,8 +117,10 @@ def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | No
     assert asked is not None
     assert told is not None
     same = before is not None and (before.primary, before.server_uuid) == (primary.alias, status.server_uuid)
-    if before is not None and same and before.asked_at == asked:
-        return before
+    if before is not None and same:
+        is_recent = asked - before.told_at < kept_for
+        if before.asked_at == asked or (is_recent and _is_to_be_kept(before, status, view)):
+            return before
     memory, is_first = primary.memory, before is None or before.is_first
     kept = memory.unknown_clients if is_first else 0
     if before is None:
@@ -138,6 +143,17 @@ def _last_count(before: ClientCount | None, view: ShardView) -> ClientCount | No
         explained_at=before.explained_at if before is not None and same else None,
         explained_by=before.explained_by if before is not None and same else frozenset(),
     )
+
+
+def _is_to_be_kept(count: ClientCount, status: TabletStatus, view: ShardView) -> bool:
+    """Whether the primary's new answer counts as many clients, and tablets have not answered since the last count.
+
+    A primary is asked more often than its replicas. If each of its answers took the place of the one before, no count
+    would stand until every replica was seen before and after it, and an unknown client would be told for ever.
+    """
+    if status.semi_sync.primary_clients != count.clients:
+        return False
+    return not all(_is_silent(each) or _answered_after(each, count) for each in _others(view, count.primary))
 
 
 def _is_at_work(status: TabletStatus) -> bool:

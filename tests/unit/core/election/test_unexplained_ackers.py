@@ -59,6 +59,7 @@ class Watched:
         }
         self.tablets[P] = TabletView(record=primary().record)
         self.count = counts
+        self.kept_for = 0.0
         self.changes: dict[str, Any] = {}
 
     @property
@@ -118,8 +119,23 @@ class Watched:
         return self
 
     def _heard(self) -> "Watched":
-        self.count = client_count_after(self.count, self.view)
+        self.count = client_count_after(self.count, self.view, kept_for=self.kept_for)
         return self
+
+
+def asked_often(kept_for: float) -> int:
+    """Return how many clients are unknown after a server got its tablet record back, while the primary is asked once a
+    second and each replica every five, at a time of its own.
+    """
+    made = haunted()
+    made.kept_for = kept_for
+    made.tablets[R3] = TabletView(record=replica(R3).record)
+    for second in range(11, 40):
+        made.counts(3, second)
+        for name, phase in ((R1, 0), (R2, 1), (R3, 3)):
+            if second % 5 == phase:
+                made.answers(name, CLIENT, second + 0.5)
+    return made.unknown
 
 
 def well(*names: str) -> Watched:
@@ -138,6 +154,12 @@ def haunted() -> Watched:
     made.loses_record(R3)
     assert made.unknown == 1
     return made
+
+
+def test_a_primary_that_is_asked_more_often_than_its_replicas_is_explained() -> None:
+    """A count stays until each replica has answered after it; if newer ones took its place, none would be complete."""
+    assert asked_often(kept_for=10.0) == 0
+    assert asked_often(kept_for=0.0) == 1
 
 
 def test_two_replicas_explain_two_clients() -> None:
