@@ -261,7 +261,7 @@ GUIDES: Mapping[Code, CodeGuide] = {
         acts="It makes one replica reconnect after five seconds, to learn whether MySQL lives.",
         refuses="It replaces no primary that takes writes.",
         operator="Restart the vttablet of the primary, and see to the replicas afterwards.",
-        scenario="03-host-vanishes",
+        scenario="05-mysqld-hangs",
     ),
     Code.ERRANT_GTID_DETECTED: CodeGuide(
         seen="A tablet has transactions that the primary lacks.",
