@@ -318,7 +318,7 @@ class Repairs:
 
     async def _reconcile(self, alias: TabletAlias, primary: TabletView) -> None:
         stale = self._tablet(alias)
-        await self.session.step("demote primary", alias, self.session.tablets.demote_primary(stale.record, force=True))
+        await self.session.demote(stale.record, force=True)
         await self._prepare_to_repoint(stale, primary)
         try:
             await self.session.step(
