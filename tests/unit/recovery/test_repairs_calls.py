@@ -780,3 +780,19 @@ def test_a_replica_that_has_left_the_shard_is_named() -> None:
             await repairs(rig, shard(primary())).fix_replicas({alias(SECOND): RESTART})
 
     in_session(main)
+
+
+def test_the_demotion_of_a_former_primary_may_end_when_it_is_broken_off() -> None:
+    """A tablet manager that is broken off amid it makes the former primary writable again."""
+
+    async def main(rig: Rig) -> None:
+        work = reconcile(rig)
+        rig.tablets.tell(f"demote_primary {FIRST}", gtids("100:1-70"), takes=1.0)
+        repairing = asyncio.create_task(work.reconcile_stale_primaries([alias(FIRST)]), name="repairing")
+        await asyncio.sleep(0.1)
+        repairing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await repairing
+        assert rig.step("demote primary").result == "done"
+
+    in_session(main)
