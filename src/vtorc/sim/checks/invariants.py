@@ -53,6 +53,9 @@ class ShardLedger:
         """Whether any policy of the shard asked for them: what was acknowledged so far must survive."""
         self._asks_for_acks = requires_acks
         self.servers: list[SimMysqld] = []
+        self.unbound: set[str] = set()
+        """UUIDs of servers that took writes without waiting when the policy began to bind the primary: one that was
+        replaced under `none` and could not be told is bound by nothing until it is."""
         self.protected: dict[int, Transaction] = {}
         self.unprotected: dict[int, Transaction] = {}
         self.acked_commits: set[Transaction] = set()
@@ -81,6 +84,8 @@ class ShardLedger:
 
     def waited(self) -> None:
         """Note that a commit waited for acknowledgements."""
+        if self._asks_for_acks and not self.requires_acks:
+            self.unbound |= {each.uuid for each in self.servers if not each.read_only and not each.acks.enabled}
         self.requires_acks = self._asks_for_acks
         self.promises = self.promises or self.requires_acks
 
@@ -227,12 +232,14 @@ class Checker(MysqlObserver):
         safe = server.acks.enabled or not ledger.requires_acks
         if server.uuid not in self.being_changed and (server.read_only or (safe and self.serves(server))):
             self.by_hand.discard(server.uuid)
+        if server.read_only or server.acks.enabled:
+            ledger.unbound.discard(server.uuid)
         if not ledger.requires_acks:
             return
         able = [
             each
             for each in ledger.servers
-            if each.uuid not in self.by_hand and self._can_get_acks(each, ledger.servers)
+            if each.uuid not in self.by_hand | ledger.unbound and self._can_get_acks(each, ledger.servers)
         ]
         if len(able) > 1:
             names = ", ".join(each.process.host.name for each in able)
