@@ -177,7 +177,10 @@ async def test_the_scenarios_are_in_the_package(installed: Installation) -> None
     code, output = await installed.run("sim", "scenario", "--list")
     assert code == 0
     assert {line.split()[0] for line in output.splitlines()} >= {path.stem for path in scripts.glob("*.txt")}
-    assert await installed.run("sim", "scenario", "2") == (0, "02-mysqld-killed: as expected\n")
+    assert await installed.run("sim", "scenario", "02-mysqld-killed") == (
+        0,
+        "02-mysqld-killed: as expected\n",
+    )
 
 
 async def test_the_demo_simulates_its_servers_and_says_how_to_get_real_ones(installed: Installation) -> None:
