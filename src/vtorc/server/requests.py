@@ -1,6 +1,7 @@
 """The server's requests to vtorc that are on their way, each until its reply comes."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -53,7 +54,8 @@ class Requests:
         reply: asyncio.Future[ReplyFrame] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
         try:
-            self._write(framed(encode(request)))
+            with contextlib.suppress(RuntimeError, OSError):  # vtorc has ended, and this process ends in a moment
+                self._write(framed(encode(request)))
             async with asyncio.timeout(self._patience):
                 return await reply
         except TimeoutError:

@@ -38,6 +38,16 @@ async def test_each_request_gets_its_own_reply() -> None:
     assert [(await each).id for each in asking] == [request.id for request in sent.requests]
 
 
+async def test_a_channel_that_is_closed_already_is_no_mistake() -> None:
+    """vtorc was killed, and this process ends in a moment: the client's connection is cut off then."""
+
+    def write(data: bytes) -> None:
+        raise RuntimeError("the handler is closed")
+
+    reply = await Requests(write, patience=0.01)("plan", {}, caller=CALLER, key="")
+    assert reply.status == 504
+
+
 async def test_a_request_without_a_reply_ends() -> None:
     """Without a reply in time the answer is 504, which leaves open whether it was carried out."""
     reply = await Requests(Sent().write, patience=0.01)("execute", {}, caller=CALLER, key="")
