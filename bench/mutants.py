@@ -38,6 +38,7 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.watch import ShardTopology, ShardWatch
 from vtorc.errors import TabletError
 from vtorc.recovery import promotion
@@ -91,6 +92,11 @@ async def _nothing(*_: Any, **__: Any) -> None:
 # --- election
 
 
+def _ask_as_in_a_large_fleet(patch: Patch) -> None:
+    """Have primaries asked as rarely as all other tablets: a vtorc that asks them each second knows too much to err."""
+    patch.set(ProbePace, "for_primaries", lambda self, number: replace(self, primary_interval=self.calm_interval))
+
+
 @mutant(
     "skip-revoke-check",
     "promotes although the old primary can still commit",
@@ -135,6 +141,7 @@ def _(patch: Patch) -> None:
     kinds=("lone-copy-without-socket",),
 )
 def _(patch: Patch) -> None:
+    _ask_as_in_a_large_fleet(patch)
     patch.everywhere(unexplained_ackers.counted_without, lambda view, tablet, primary, *, down_since: True)
 
 
@@ -184,6 +191,7 @@ def _(patch: Patch) -> None:
     kinds=("lone-copy-rebuilt",),
 )
 def _(patch: Patch) -> None:
+    _ask_as_in_a_large_fleet(patch)
     patch.set(PastAckers, "_how_replaced", lambda self, tablet: "")
 
 
@@ -450,6 +458,7 @@ def _(patch: Patch) -> None:
     kinds=("kill-mysqld", "kill-both"),
 )
 def _(patch: Patch) -> None:
+    _ask_as_in_a_large_fleet(patch)
     patch.set(ShardWatch, "hurry", lambda self, *, since: None)
     patch.set(ShardWatch, "suspect", lambda self: None)
 
