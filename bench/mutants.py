@@ -454,7 +454,7 @@ def _(patch: Patch) -> None:
     "never-hurry",
     "asks tablets at the calm pace when something is wrong",
     profile="outage",
-    budget=30,
+    budget=90,
     kinds=("kill-mysqld", "kill-both"),
 )
 def _(patch: Patch) -> None:
@@ -663,7 +663,7 @@ def _(patch: Patch) -> None:
     "skip-last-look-at-the-lock",
     "sends calls without a look at the clock of its lock",
     profile="failover",
-    budget=60,
+    budget=150,
     kinds=("stand-still-amid-failover",),
 )
 def _(patch: Patch) -> None:
