@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from tests.e2e.daemon.watching import until
+from vtorc.core.election.past_ackers import SETTLED
 from vtorc.lab.cluster import LabCluster
 from vtorc.lab.vtorc_process import LogLine, VtorcProcess
 
@@ -74,6 +76,29 @@ def why_not_heard(file: Path, tablets: int) -> str:
         return f"{file}: {error}"
     known = [each["memory"]["was_heard"] for text in texts for each in json.loads(text)["tablets"].values()]
     return "" if sum(known) == tablets else f"{sum(known)} of {tablets} tablets were heard"
+
+
+def why_not_asked_since(file: Path, rebuilt: str, server: str, primary: str) -> str:
+    """Return why a vtorc cannot know yet that a rebuilt tablet took nothing along; empty if it knows.
+
+    What the tablet's server before acknowledged, others have for sure only by an answer of the primary that came a
+    second after the first one of `server`. A vtorc that does not watch the shard has nothing to know.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+            texts = [text for (text,) in db.execute("SELECT memory FROM shard_memory")]
+    except sqlite3.Error as error:
+        return f"{file}: {error}"
+    for tablets in (json.loads(text)["tablets"] for text in texts):
+        if not {rebuilt, primary} <= tablets.keys():
+            continue
+        memory, term = tablets[rebuilt]["memory"], tablets[primary]["memory"]["observed_term"]
+        if memory["server_uuid"] != server:
+            return f"{file}: {rebuilt} is server {memory['server_uuid']}, not {server}"
+        gone_at = max((each["gone_at"] for each in memory["replaced_servers"].values()), default=-math.inf)
+        if term is None or term["seen_at"] < gone_at + SETTLED:
+            return f"{file}: {primary} has not answered since {rebuilt} was rebuilt"
+    return ""
 
 
 def echo(name: str) -> Callable[[LogLine], None]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.e2e.daemon.daemons import Daemons
+from tests.e2e.daemon.daemons import MEMORY, Daemons, why_not_asked_since
 from tests.e2e.daemon.watching import until
 from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
@@ -18,6 +18,7 @@ from vtorc.errors import MysqlError, TopoError
 from vtorc.lab.cluster import LabCluster
 from vtorc.lab.mysql_connection import MysqlConnection
 from vtorc.lab.tablet_handle import LabTablet
+from vtorc.lab.vtorc_process import VtorcProcess
 from vtorc.proto import topodata_pb2
 from vtorc.topo import paths
 from vtorc.topo.cells import BoundedConn
@@ -38,6 +39,8 @@ class Shard:
         self.cluster = cluster
         (self.id,) = cluster.shard_ids()
         self.policy = cluster.spec.durability
+        self.watched_by: Sequence[VtorcProcess] = ()
+        """The vtorcs that `return_of` waits for; none if no test goes on with a vtorc after it."""
 
     @property
     def tablets(self) -> list[LabTablet]:
@@ -161,12 +164,23 @@ class Shard:
         """Start a tablet's dead mysqld, and wait until the tablet is a replica of a shard that is well.
 
         A write that was under way when the server died is in its binary log, and may have reached no replica. The
-        tablet then has to be set up anew, which this does as its owner would.
+        tablet then has to be set up anew, which this does as its owner would. It also waits until the vtorcs in
+        `watched_by` know that nothing was lost with the old data: the primary may be killed next.
         """
         await tablet.start_mysqld()
         if await self.rejoins(tablet, but=but) == "errant":
             await self.set_up_anew(tablet)
             await self.well(but=but)
+            await until(lambda: self._why_not_known_as_rebuilt(tablet))
+
+    async def _why_not_known_as_rebuilt(self, tablet: LabTablet) -> str:
+        async with dba(tablet) as session:
+            server = str(await session.value("SELECT @@global.server_uuid"))
+        primary = await self.primary()
+        names = str(tablet.alias), server, str(primary.alias)
+        files = [file for each in self.watched_by if each.exit_code is None for file in each.folder.rglob(MEMORY)]
+        told = [await asyncio.to_thread(why_not_asked_since, file, *names) for file in files]
+        return ", ".join(filter(None, told))
 
     async def rejoins(self, tablet: LabTablet, *, but: Sequence[LabTablet] = ()) -> str:
         """Wait until a tablet is a replica of a shard that is well, or has errant transactions; returns "errant" for

@@ -26,6 +26,7 @@ async def lab() -> AsyncIterator[tuple[Shard, VtorcProcess]]:
     async with LabCluster(spec) as cluster, daemons_of(cluster) as daemons:
         vtorc = await daemons.start("--recovery-period-block-duration=600s")
         shard = Shard(cluster)
+        shard.watched_by = [vtorc]
         await shard.well()
         yield shard, vtorc
 

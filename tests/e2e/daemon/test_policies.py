@@ -22,7 +22,7 @@ async def test_cross_cell() -> None:
     """Under cross_cell the primary is replaced each time that it dies, and no acknowledged row is missing."""
     async with LabCluster(LabSpec(durability="cross_cell")) as cluster, daemons_of(cluster) as daemons:
         shard = Shard(cluster)
-        await daemons.start()
+        shard.watched_by = [await daemons.start()]
         await shard.well()
         async with shard.written_to() as writer:
             for _ in range(2):
@@ -43,7 +43,7 @@ async def test_a_backup_and_an_rdonly_tablet_neither_win_nor_block() -> None:
     spec = LabSpec(tablets=5, rdonly=1, topo="etcd2")
     async with LabCluster(spec) as cluster, daemons_of(cluster) as daemons:
         shard = Shard(cluster)
-        await daemons.start()
+        shard.watched_by = [await daemons.start()]
         await shard.well()
         (rdonly,) = (tablet for tablet in shard.tablets if tablet.spec.type is TabletType.RDONLY)
         backup = next(tablet for tablet in await shard.replicas() if tablet is not rdonly)

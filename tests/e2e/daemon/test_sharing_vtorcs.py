@@ -34,7 +34,9 @@ async def shared() -> AsyncIterator[tuple[Shard, dict[str, VtorcProcess]]]:
             names = await cluster.topo.vtorcs()
             by_name = {name: each for name in names for each in vtorcs if name.endswith(f":{each.pid}")}
             assert len(by_name) == 3
-            yield Shard(cluster), by_name
+            shard = Shard(cluster)
+            shard.watched_by = vtorcs
+            yield shard, by_name
     finally:
         await cluster.stop()
 

@@ -36,7 +36,9 @@ async def shard() -> AsyncIterator[Shard]:
             vtorcs = await asyncio.gather(_start(cluster, daemons), _start(cluster, daemons))
             await asyncio.gather(*(vtorc.wait_for(lambda line: line["event"] == "started") for vtorc in vtorcs))
             await cluster.start_tablets()
-            yield Shard(cluster)
+            shard = Shard(cluster)
+            shard.watched_by = vtorcs
+            yield shard
     finally:
         await cluster.stop()
 
