@@ -5,17 +5,22 @@ Their replicas answer, receive and count as ackers like all others, and are less
 
 import random
 
+from vtorc.core.facts.status import ThreadState
 from vtorc.sim.faults.fault import Begin, End, FaultScene, nothing
 
 
 def set_up(*, lasts: bool, **changes: bool) -> Begin:
-    """Set a replica up otherwise, and back at the end unless that `lasts`."""
+    """Set a replica up otherwise, and back at the end unless that `lasts`.
+
+    MySQL reads these settings as it starts, or changes them on a replica that runs. So a replica with a stopped IO
+    thread is left alone: it may be in the midst of a promotion, which a restart would break off (seed 4056).
+    """
 
     def begin(scene: FaultScene) -> End:
         tablet = scene.replica
-        if tablet.mysqld.replication.source is None:
-            return nothing  # a former primary that was not demoted yet is no replica
         mysqld = tablet.mysqld
+        if mysqld.replication.source is None or mysqld.replication.io_state is ThreadState.STOPPED:
+            return nothing  # a former primary that was not demoted yet is no replica either
         before = {name: getattr(mysqld.setup, name) for name in changes}
         mysqld.setup = mysqld.setup.with_changes(**changes)
         if not mysqld.setup.log_bin:
