@@ -37,7 +37,7 @@ class NoticeObserver(Protocol):
 
 
 class Notifying:
-    """What vtorc tells others; without a webhook and without commands there is no process."""
+    """What vtorc tells others; without a webhook, traces and commands there is no process."""
 
     def __init__(self, settings: Callable[[], Settings], clock: Clock, *, outbox: str) -> None:
         """Tell what the settings say; `outbox` is the file of undelivered events, empty for memory.
@@ -51,7 +51,8 @@ class Notifying:
         self._listeners: list[NoticeObserver] = []
         self._clock = clock
         self._helper = NotifierHelper(
-            StartLine(webhook=webhook, shell=first.processes_shell_command), self._tell_webhook
+            StartLine(webhook=webhook, traces=first.tracer != "noop", shell=first.processes_shell_command),
+            self._tell_webhook,
         )
         self._hooks = OperatorHooks(
             commands,
@@ -68,13 +69,16 @@ class Notifying:
             [WebhookObserver(self._send, first.webhook_events, clock)] if webhook is not None else []
         )
         """The observers of the fleet, and of operators' requests, that make events."""
+        self._trace_observers = (
+            [WebhookObserver(self._send_trace, ("recovery",), clock)] if first.tracer != "noop" else []
+        )
         self.hook_observers = [HookObserver(self._hooks.start)] if self._has_hooks else []
         """The observers of the fleet and its topology that run hooks."""
 
     @property
     def observers(self) -> list[WebhookObserver | HookObserver]:
         """Those that have to hear of the fleet."""
-        return [*self.webhook_observers, *self.hook_observers]
+        return [*self.webhook_observers, *self._trace_observers, *self.hook_observers]
 
     @property
     def pre_hooks(self) -> PreHooks:
@@ -97,7 +101,7 @@ class Notifying:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep the process running until the end of the context, after which it ends by itself."""
-        if not self._has_hooks and not self._has_webhook:
+        if not (self._has_hooks or self._has_webhook or self._trace_observers):
             yield
             return
         running = asyncio.create_task(self._helper.keep_running(), name="notifier")
@@ -110,6 +114,9 @@ class Notifying:
 
     def _send(self, id_: str, kind: str, at: int, body: msgspec.Raw) -> None:
         self._helper.send_event(EventLine(id=id_, kind=kind, at=at, body=body))
+
+    def _send_trace(self, id_: str, kind: str, at: int, body: msgspec.Raw) -> None:
+        self._helper.send_event(EventLine(to="traces", id=f"trace-{id_}", kind=kind, at=at, body=body))
 
     def _tell_hook(self, news: HookNews) -> None:
         self.metrics.ran(news.run)

@@ -40,12 +40,10 @@ _ABSENT_FLAGS: tuple[tuple[str, str, str], ...] = (
         "topo-k8s-kubeconfig topo-k8s-context topo-k8s-namespace",
     ),
     (
-        "vtorc exports no traces; its history has each step of a recovery with its duration",
+        "--tracer exports each recovery whole, to where the OTEL_* variables of the environment say",
         "grpc-enable-tracing tracing-enable-logging",
-        """
-        tracer tracing-sampling-rate tracing-sampling-type jaeger-agent-host datadog-agent-host
-        datadog-agent-port datadog-trace-debug-mode
-        """,
+        "tracing-sampling-rate tracing-sampling-type jaeger-agent-host datadog-agent-host datadog-agent-port "
+        "datadog-trace-debug-mode",
     ),
     (
         "vtorc pushes no statistics; Prometheus reads /metrics",

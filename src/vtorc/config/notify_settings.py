@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from vtorc.config.kinds import DURATION, POSITIVE_DURATION, TEXT
+from vtorc.config.kinds import DURATION, POSITIVE_DURATION, TEXT, choice
 from vtorc.config.notify_kinds import commands, event_kinds, webhook_url
 from vtorc.config.setting import key, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class NotifySettings:
-    """Webhook and hooks"""
+    """Webhook, traces and hooks"""
 
     webhook_url: str = setting(
         webhook_url(), "", "Address to which events are sent as JSON with POST, http or https; empty for none."
@@ -31,6 +31,12 @@ class NotifySettings:
         DURATION,
         3600.0,
         "Time after an event for which vtorc tries to deliver it; then it is a dead letter, listed at /api/v1/webhook.",
+    )
+    tracer: str = setting(
+        choice("noop", "opentelemetry", "opentracing-jaeger", "opentracing-datadog", default="noop"),
+        "noop",
+        "Whether recoveries are exported as traces over OTLP: noop for no. Any other value exports them, as the agents "
+        "of Jaeger and Datadog take OTLP too. It needs the package's extra `tracing`.",
     )
     processes_shell_command: str = setting(
         TEXT,

@@ -1,5 +1,7 @@
 """What vtorc and its notifier tell each other: one JSON object a line."""
 
+from typing import Literal
+
 import msgspec
 
 from vtorc.forms.base import Form
@@ -33,12 +35,17 @@ class StartLine(Line, frozen=True, kw_only=True):
 
     webhook: WebhookOptions | None
     """None for no webhook."""
+    traces: bool = False
+    """Whether recoveries are exported as traces."""
     shell: str
     """The program that runs the file of a command."""
 
 
 class EventLine(Line, frozen=True, kw_only=True):
-    """An event for the webhook."""
+    """An event that is to be told."""
+
+    to: Literal["webhook", "traces"] = "webhook"
+    """Where it goes."""
 
     id: str
     kind: str
@@ -69,7 +76,7 @@ class EndLine(Line, frozen=True, kw_only=True):
 
 
 class KeptLine(Line, frozen=True, kw_only=True):
-    """An event is in the outbox: it need not be sent again."""
+    """An event is in the outbox, or with the exporter of traces: it need not be sent again."""
 
     id: str
 

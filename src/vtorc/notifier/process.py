@@ -1,11 +1,14 @@
 """The notifier process: takes events and commands from vtorc, and ends after it, once what it has begun is done."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import sqlite3
 import sys
 import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from vtorc.errors import ChannelError
 from vtorc.forms.webhook_state import WebhookStateForm
@@ -35,14 +38,20 @@ LAST_DELIVERIES = 3.0
 """Seconds that the webhook gets after vtorc has ended; what is left is delivered by the next one."""
 
 
+if TYPE_CHECKING:  # its libraries are an extra of the package
+    from vtorc.notifier.traces import Traces
+
+
 class Notifier:
     """One life of the process."""
 
     def __init__(self, start: StartLine, writer: asyncio.StreamWriter) -> None:
         """Tell vtorc through `writer`; raises ValueError or OSError if the webhook cannot be used."""
         self._writer = writer
+        self._loop = asyncio.get_running_loop()
         self._shell = start.shell
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._traces = _traces(self._say_from_thread) if start.traces else None
         self._webhook: Webhook | None = None
         if (options := start.webhook) is not None:
             self._webhook = Webhook(
@@ -50,7 +59,7 @@ class Notifier:
                 Receiver.of(options.url, secret=options.secret, ca=options.ca),
                 options.retry_for,
                 lambda state: self._tell(StateLine(state=state)),
-                lambda sentence, is_wrong: self._tell(SaidLine(sentence=sentence, is_wrong=is_wrong)),
+                self._say,
             )
 
     async def run(self, reader: asyncio.StreamReader) -> None:
@@ -64,6 +73,8 @@ class Notifier:
             await asyncio.wait((delivering,), timeout=LAST_DELIVERIES if self._has_waiting else 0)
             delivering.cancel()
             await asyncio.gather(delivering, return_exceptions=True)
+            if self._traces is not None:
+                await asyncio.to_thread(self._traces.close)
 
     @property
     def _has_waiting(self) -> bool:
@@ -75,6 +86,10 @@ class Notifier:
 
     def _take(self, line: bytes) -> None:
         match to_notifier(line):
+            case EventLine(to="traces", id=id_, body=body):
+                if self._traces is not None:
+                    self._traces.add(bytes(body))
+                self._tell(KeptLine(id=id_))
             case EventLine(id=id_, kind=kind, at=at, body=body):
                 if self._webhook is not None:
                     self._webhook.add(id_, kind, at, bytes(body))
@@ -93,9 +108,29 @@ class Notifier:
         ended = await run_command(self._shell, order.command, order.words, order.limit)
         self._tell(RanLine(run=order.run, result=ended.result, output=ended.output, seconds=ended.seconds))
 
+    def _say(self, sentence: str, is_wrong: bool) -> None:
+        self._tell(SaidLine(sentence=sentence, is_wrong=is_wrong))
+
+    def _say_from_thread(self, sentence: str, is_wrong: bool) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and vtorc before it
+            self._loop.call_soon_threadsafe(self._say, sentence, is_wrong)
+
     def _tell(self, line: FromNotifier) -> None:
         if not self._writer.is_closing():
             self._writer.write(line_of(line))
+
+
+def _traces(say: Callable[[str, bool], None]) -> "Traces | None":
+    """Return the traces; None if they cannot be exported, which `say` is told."""
+    try:
+        from vtorc.notifier.traces import Traces
+
+        return Traces(say)
+    except ModuleNotFoundError as error:
+        say(f"no traces are exported: {error.name} is missing; install it with pip install 'vtorc[tracing]'", True)
+    except ValueError as error:
+        say(f"no traces are exported: a variable OTEL_* of the environment is wrong: {error}", True)
+    return None
 
 
 async def _serve(descriptor: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.e2e.daemon.daemons import Daemons, daemons_of
 from tests.e2e.daemon.shard import Shard
@@ -68,6 +69,11 @@ async def has_text(path: Path, text: str) -> None:
     await until(why_not)
 
 
+def _span_names(got: list[Received]) -> set[str]:
+    exported = [each for sent in got for each in ExportTraceServiceRequest.FromString(sent.body).resource_spans]
+    return {span.name for each in exported for scope in each.scope_spans for span in scope.spans}
+
+
 def _codes(path: Path) -> list[str]:
     with closing(HistoryReader(str(path))) as history:
         return [each.code for each in history.decisions()]
@@ -77,8 +83,10 @@ def _text(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-async def test_a_failover_is_told_and_its_commands_run(shard: Shard, daemons: Daemons, tmp_path: Path) -> None:
-    """The receiver gets signed events, commands run around the failover, and the record and the audit have it all."""
+async def test_a_failover_is_told_and_its_commands_run(
+    shard: Shard, daemons: Daemons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receivers get signed events and a trace, commands run around the failover, and the record has it all."""
     told = tmp_path / "told"
     config = settings_file(
         tmp_path,
@@ -89,8 +97,10 @@ async def test_a_failover_is_told_and_its_commands_run(shard: Shard, daemons: Da
         AuditLogFile=str(tmp_path / "audit.log"),
     )
     old = await shard.primary()
-    async with receiving() as receiver:
-        vtorc = await daemons.start_knowing(config, f"--webhook-url={receiver.url}", SERVING)
+    async with receiving() as receiver, receiving(lambda _: 200) as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.port}")
+        flags = (f"--webhook-url={receiver.url}", "--tracer=opentelemetry", SERVING)
+        vtorc = await daemons.start_knowing(config, *flags)
         web = await served(vtorc)
         await old.kill_mysqld()
         new = await shard.replaced(old)
@@ -115,6 +125,8 @@ async def test_a_failover_is_told_and_its_commands_run(shard: Shard, daemons: Da
             f"/api/v1/recoveries/{recovery.id}", lambda _, body: "" if body.get("hooks") else str(body)
         )
         assert [(run["hook"], run["output"]) for run in known["hooks"]] == [("PostPrimaryFailoverProcesses", "told")]
+        await collector.until(1)
+        assert {"RecoverDeadPrimary", *(each.name for each in recovery.steps)} <= _span_names(collector.got)
         await has_text(tmp_path / "audit.log", f"recover-dead-primary\t127.0.0.1\t{old.mysql_port}\t")
         counted = re.compile(r'vtorc_hook_runs\{.*"PostPrimaryFailoverProcesses".*"success".*\} 1')
         metrics = await web.until("/metrics", lambda _, body: "" if counted.search(body) else body)

@@ -41,6 +41,7 @@ _OTHER = {
     "etcd2 | consul | zk2 | local": "local",
     "debug | info | warn | error": "warn",
     "json | text": "text",
+    "noop | opentelemetry | opentracing-jaeger | opentracing-datadog": "opentelemetry",
     "address": "127.0.0.1:3000",
     "none | basic | multi | proxy": "proxy",
     "networks": ["10.0.0.7"],
