@@ -124,7 +124,7 @@ class LostPrimary(ShardCheck):
         if evidence.receiving:
             code = Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS if evidence.are_broken else Code.UNREACHABLE_PRIMARY
             confirmed = self._may_count_as_lost(primary) and not evidence.outdated
-            confirmed = confirmed and not self._may_fall_quiet(primary, evidence) and not self._lives(primary)
+            confirmed = confirmed and not self._may_fall_quiet(primary, evidence)
             what = f"{how}, but {names(evidence.receiving)} still receives from it"
             return self.found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **text)
         if not evidence.replicas and (others := self._successors(primary)):
@@ -238,8 +238,7 @@ class LostPrimary(ShardCheck):
     def _lives(self, primary: TabletView) -> bool:
         """Whether its MySQL has just taken a connection of vtorc itself.
 
-        That is all that a replica could tell which is made to reconnect. It also contradicts each witness of a death,
-        so that only a long silence of the tablet manager counts. It never makes anything happen.
+        That contradicts each witness of a death, so that only a long silence of the tablet manager counts.
         """
         return primary.has_shown_life(since=self.now - SHOWS_LIFE_FOR)
 

@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from tests.unit.core.builders import NOW, RUNNING, P, changed, failing, primary, replica, shard, uuid
+from tests.unit.core.decision.test_decisions import decided
 from tests.unit.core.detection.test_analysis import R1, R2, WAITING_1, WAITING_2, found, quiet, shut_out
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.thresholds import SHOWS_LIFE_FOR
 from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import ShardView, TabletView
 
@@ -30,28 +32,6 @@ def lost(direct: DirectAnswer | None, *replicas: TabletView, failure: ProbeFailu
     """A primary that fails in that way, with this answer of its MySQL."""
     gone = changed(primary(dead_for=for_, failure=failure), server_uuid=uuid(P), direct=direct)
     return shard(gone, *replicas)
-
-
-@pytest.mark.parametrize(
-    ("direct", "confirmed"),
-    [
-        (None, True),
-        (lives(), False),
-        (FULL, False),
-        (lives(ago=SHOWS_LIFE_FOR), False),
-        (lives(ago=SHOWS_LIFE_FOR + 0.1), True),
-        (lives(server=R1), True),
-        (GONE, True),
-        (SILENT, True),
-    ],
-    ids=["not asked", "lives", "is full", "just so long ago", "long ago", "another server", "refuses", "hangs"],
-)
-def test_no_replica_is_made_to_reconnect_to_a_mysql_that_just_took_a_connection(
-    direct: DirectAnswer | None, confirmed: bool
-) -> None:
-    """The test would tell no more than vtorc knows, and takes a replica away for a while."""
-    finding = found(lost(direct, replica(R1), replica(R2), failure=ProbeFailure.REFUSED))[0]
-    assert (finding.code, finding.confirmed) == (Code.UNREACHABLE_PRIMARY, confirmed)
 
 
 WITNESSED = [
@@ -136,3 +116,27 @@ def test_a_tablet_that_answers_has_no_words_of_its_mysql() -> None:
     tablet = changed(primary(), direct=lives())
     assert tablet.failure_phrase == "answers"
     assert tablet.record.type is TabletType.PRIMARY
+
+
+@pytest.mark.parametrize(
+    ("direct", "rule"),
+    [
+        (None, Rule.ACT),
+        (lives(), Rule.NO_REMEDY),
+        (FULL, Rule.NO_REMEDY),
+        (lives(ago=SHOWS_LIFE_FOR), Rule.NO_REMEDY),
+        (lives(ago=SHOWS_LIFE_FOR + 0.1), Rule.ACT),
+        (lives(server=R1), Rule.ACT),
+        (GONE, Rule.ACT),
+        (SILENT, Rule.ACT),
+    ],
+    ids=["not asked", "lives", "is full", "just so long ago", "long ago", "another server", "refuses", "hangs"],
+)
+def test_no_replica_is_made_to_reconnect_to_a_mysql_that_just_took_a_connection(
+    direct: DirectAnswer | None, rule: Rule
+) -> None:
+    """The test would tell no more than vtorc knows, and takes a replica away for a while."""
+    decision = decided(lost(direct, replica(R1), replica(R2), failure=ProbeFailure.TIMEOUT))[0]
+    assert (decision.finding.code, decision.rule) == (Code.UNREACHABLE_PRIMARY, rule)
+    if rule is Rule.NO_REMEDY:
+        assert "its MySQL takes connections of vtorc" in decision.sentence
