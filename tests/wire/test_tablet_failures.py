@@ -105,9 +105,10 @@ def survey_answers(*, io_running: str = "Connecting") -> dict[str, query_pb2.Que
         "SHOW SLAVE STATUS": table(list(replica), list(replica.values())),
         "SELECT @@global.gtid_executed": table(["gtid_executed", "gtid_purged"], [f"{UUID}:1-5", ""]),
         "SHOW GLOBAL VARIABLES": table(
-            ["Variable_name", "Value"], ["server_uuid", UUID], ["read_only", "ON"], ["version", "8.0.23"]
+            ["Variable_name", "Value"], ["server_uuid", UUID], ["read_only", "ON"], ["version", "8.0.21"]
         ),
         "SHOW GLOBAL STATUS": table(["Variable_name", "Value"]),
+        "SHOW MASTER STATUS": table(["File", "Position"], ["binlog.000001", "157"]),
     }
 
 

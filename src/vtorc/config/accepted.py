@@ -70,7 +70,7 @@ _NO_QUERY = "vttablet queries its mysqld, and vtorc sends no such query"
 _ABSENT_KEYS: tuple[tuple[str, str], ...] = (
     (_NO_QUERY, "ReplicationCredentialsQuery ReplicationLagQuery DetectSemiSyncEnforcedQuery DetectPromotionRuleQuery"),
     (
-        "vtorc holds one connection to each mysqld, on which it sends nothing",
+        "vtorc holds one idle connection to each mysqld, and gives each question to one two seconds",
         """
         MySQLConnectTimeoutSeconds MySQLDiscoveryReadTimeoutSeconds MySQLTopologyReadTimeoutSeconds
         MySQLConnectionLifetimeSeconds InstanceDBExecContextTimeoutSeconds

@@ -239,7 +239,8 @@ class MysqlSettings:
     mysql_topology_user: str = setting(
         TEXT,
         "",
-        "Account with which vtorc logs in to each mysqld, to notice its end at once; empty for no such connections.",
+        "Account with which vtorc logs in to each mysqld, to notice its end at once and to ask it while its vttablet "
+        "does not answer; empty for no such connections.",
         also=[
             key("MySQLTopologyUser", TEXT),
             key("MySQLTopologyCredentialsConfigFile", TEXT, lambda _: UNSET),  # see `orchestrator.adjust`

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from vtorc.core.facts.direct_answer import DirectAnswer
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import LastProbe, ProbeFailure
@@ -154,6 +155,7 @@ class TabletProbe:
         self._unasked = 0.0
         self._late_at_status = 0.0
         self._answers = asyncio.Event()
+        self._fails = asyncio.Event()
         self._call_timeout: OnTimeTimeout | None = None
         self._hurried_deadline = 0.0
         self.view = TabletView(record=record, memory=self._first_memory(record, remembered))
@@ -196,7 +198,8 @@ class TabletProbe:
             self.view = replace(self.view, memory=memory)
             return False
         moved = (record.hostname, record.grpc_port) != (self.record.hostname, self.record.grpc_port)
-        self.view = replace(self.view, record=record, memory=memory)
+        direct = self.view.direct if record.mysql_address == self.record.mysql_address else None
+        self.view = replace(self.view, record=record, memory=memory, direct=direct)
         if moved:
             self.ask_now()
         return True
@@ -266,6 +269,18 @@ class TabletProbe:
         """Wait until the last probe brought a status, and nothing has put that in doubt since."""
         await self._answers.wait()
 
+    async def wait_until_it_fails(self) -> None:
+        """Wait until the last probe brought no status, of a tablet that was not shut down."""
+        await self._fails.wait()
+
+    def note_direct(self, answer: DirectAnswer, record: TabletRecord) -> bool:
+        """Take over what its MySQL told when asked by `record`; False if its tablet manager answers by now."""
+        since, is_there = self.view.failing_since, record.mysql_address == self.record.mysql_address
+        if since is None or answer.asked_at < since or not is_there:
+            return False
+        self.view = replace(self.view, direct=answer)
+        return True
+
     def doubt(self) -> None:
         """Let `wait_until_it_answers` wait for the next probe, as the tablet's health stream broke.
 
@@ -331,6 +346,8 @@ class TabletProbe:
         self.view = after
         self._last_started = started
         (self._answers.set if after.is_current else self._answers.clear)()
+        can_be_asked = after.failure not in (None, ProbeFailure.SHUT_DOWN)
+        (self._fails.set if can_be_asked else self._fails.clear)()
         ended, self._probe_ended = self._probe_ended, asyncio.Event()
         ended.set()
         self._changed(before, self.view)
@@ -426,6 +443,7 @@ class TabletProbe:
                 late=self._clock.late - self._late_at_status,
             ),
             memory=memory,
+            direct=before.direct if failure is not ProbeFailure.SHUT_DOWN else None,
         )
 
     def _ping(self, record: TabletRecord) -> "asyncio.Task[None] | None":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from vtorc.core.facts.records import TabletRecord
+from vtorc.discovery.direct import DirectMysql
 from vtorc.discovery.probe import TabletProbe
 from vtorc.errors import TabletError
 from vtorc.tablet.api import TabletManager
@@ -16,8 +17,8 @@ RETRY_AFTER = 1.0
 """Seconds between two attempts to open a tablet's health stream."""
 
 
-class Sentinel(Protocol):
-    """Notices the end of a mysqld by a connection of its own."""
+class Sentinel(DirectMysql, Protocol):
+    """Notices the end of a mysqld by a connection of its own, and asks it over another one."""
 
     async def watch_server(self, tablet: Callable[[], TabletRecord], lost: Callable[[], None]) -> None:
         """Watch the tablet's mysqld until cancelled, and call `lost` each time that it may have ended.

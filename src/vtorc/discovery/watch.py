@@ -15,6 +15,7 @@ from vtorc.core.facts.remembered import RememberedTablet, ShardMemory, is_due_at
 from vtorc.core.facts.repeats import repeats
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.discovery.direct import ask_while_silent
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import KeepTime, MemoryKeeper
 from vtorc.discovery.probe import SLOWEST_HURRY_AT, ProbePace, TabletProbe
@@ -212,9 +213,12 @@ class ShardWatch:
         probe.set_lane(self._lane)
         probe.hurry(since=self._hurried_since)
         signals = watch_signals(probe, self._tablets, lambda: self._hinted_at(probe), sentinel=self._sentinel)
+        work = {"probe": probe.run(self._pace), "signals": signals}
+        if self._sentinel is not None:
+            work["direct"] = ask_while_silent(probe, self._sentinel, self._clock, self._note_direct)
         tasks = tuple(
-            group.create_task(work, name=f"{kind} {record.alias}", context=context_without_checks())
-            for kind, work in (("probe", probe.run(self._pace)), ("signals", signals))
+            group.create_task(each, name=f"{kind} {record.alias}", context=context_without_checks())
+            for kind, each in work.items()
         )
         self._watched = dict(sorted([*self._watched.items(), (record.alias, _Watched(probe, tasks))]))
 
@@ -259,6 +263,12 @@ class ShardWatch:
             self.suspect()
         elif after.failures_in_row == 1 and after.failure is not ProbeFailure.SHUT_DOWN:
             self._began_to_fail(after)
+
+    def _note_direct(self, is_news: bool) -> None:
+        """Let the shard be judged again if the MySQL of a silent tablet has told something else than before."""
+        self._note_change()
+        if is_news:
+            self._changed.set()
 
     def _note_clients(self, count: ClientCount | None) -> None:
         """Take over what is known of the primary's semi-sync clients; its tablet's memory outlives this process."""

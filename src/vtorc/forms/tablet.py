@@ -12,6 +12,7 @@ from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.status import SemiSyncStatus, ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.forms.base import Form
+from vtorc.forms.direct import DirectForm, direct_form
 from vtorc.forms.hold import HoldForm, hold_form
 from vtorc.forms.mysql import MysqlForm, mysql_form
 from vtorc.forms.times import rfc3339, rfc3339_or_none
@@ -151,6 +152,8 @@ class TabletForm(Form, frozen=True, kw_only=True):
     """Its semi-sync; None if it did not tell."""
     gtid: GtidForm | None
     """What it has; None if it never answered."""
+    direct: DirectForm | None = None
+    """What its MySQL told vtorc itself; None while the vttablet answers, and if MySQL was not asked."""
     holds: list[HoldForm] = field(default_factory=list)
     """The holds of operators on it or on its cell, by number; those on the whole shard are with the shard."""
 
@@ -184,6 +187,7 @@ def tablet_form(view: ShardView, tablet: TabletView, moment: Moment) -> TabletFo
         mysql=mysql_form(status, tablet.status) if status is not None and tablet.status is not None else None,
         semi_sync=_semi_sync(status.semi_sync) if status is not None and status.semi_sync.is_reported else None,
         gtid=_gtid(primary, tablet),
+        direct=direct_form(tablet.direct, moment.wall_of) if tablet.direct is not None else None,
         holds=_holds(view, tablet),
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from asyncmy import errors as driver
 from asyncmy.connection import Connection
+from asyncmy.converters import conversions
 
 from vtorc.errors import MysqlError
 from vtorc.mysql.cancellation import reraise_cancellation
@@ -23,6 +24,8 @@ SILENCE_LIMIT = 3.0
 """Seconds without a packet from the server's host (its kernel, not its mysqld) after which the connection breaks."""
 
 _Connection: Any = Connection  # the driver declares no types here
+# Without decoders the driver returns values as the text that the server sent.
+_NO_DECODERS = {key: value for key, value in conversions.items() if not isinstance(key, int)}
 _LONGEST_WAIT_TIMEOUT = "SET SESSION wait_timeout = 31536000"  # a year, the maximum of mysqld
 _QUIT = b"\x01\x00\x00\x00\x01"  # COM_QUIT: without it mysqld counts and logs an aborted client
 _BUFFER_SIZE = 256
@@ -64,9 +67,7 @@ class HeldConnection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Send COM_QUIT and close the connection, without waiting for either."""
-        if not self._transport.is_closing():
-            self._transport.write(_QUIT)
-            self._transport.close()
+        take_leave(self._transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the buffer for packets that the server sends by itself; they are not read."""
@@ -78,7 +79,7 @@ class HeldConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake the tasks in `wait_end`."""
         if not self._ended.done():
-            self._ended.set_result("the server closed it" if exc is None else _reason(exc))
+            self._ended.set_result("the server closed it" if exc is None else reason_of(exc))
 
 
 async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldConnection:
@@ -87,20 +88,7 @@ async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldC
     Raises MysqlError within about `CONNECT_DEADLINE`. Its number is 2002 when no server could be reached, MySQL's own
     when the server refuses, and 0 when the driver does not understand the server.
     """
-    host, port = address
-    # The password is passed as bytes, because the driver encodes a text as latin1. The driver's own timeouts back up
-    # our deadline, which the driver may swallow like any cancellation.
-    raw = _Connection(
-        host=host,
-        port=port,
-        user=credentials.user,
-        password=credentials.password.encode(),
-        autocommit=None,
-        connect_timeout=CONNECT_DEADLINE,
-        read_timeout=CONNECT_DEADLINE,
-        program_name="vtorc",
-        ssl=credentials.tls,
-    )
+    raw = new_connection(address, credentials, CONNECT_DEADLINE)
     try:
         with reraise_cancellation():
             async with asyncio.timeout(CONNECT_DEADLINE):
@@ -113,6 +101,32 @@ async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldC
     except Exception as error:  # also an unexpected error of the driver only means that there is no connection
         raw.close()
         raise _translated(error) from error
+
+
+def new_connection(address: tuple[str, int], credentials: MysqlCredentials, seconds: float) -> Any:
+    """Return a connection of the driver that is not made yet, with `seconds` for each step of it."""
+    host, port = address
+    # The password is passed as bytes, because the driver encodes a text as latin1. The driver's own timeouts back up
+    # our deadline, which the driver may swallow like any cancellation.
+    return _Connection(
+        host=host,
+        port=port,
+        user=credentials.user,
+        password=credentials.password.encode(),
+        autocommit=None,
+        connect_timeout=seconds,
+        read_timeout=seconds,
+        program_name="vtorc",
+        ssl=credentials.tls,
+        conv=_NO_DECODERS,
+    )
+
+
+def take_leave(transport: asyncio.Transport) -> None:
+    """Send COM_QUIT and close a session's connection, without waiting for either."""
+    if not transport.is_closing():
+        transport.write(_QUIT)
+        transport.close()
 
 
 def keep_awake(sock: Any) -> None:
@@ -137,7 +151,7 @@ def _translated(error: Exception) -> MysqlError:
     if isinstance(error, TimeoutError):
         return MysqlError(f"no answer within {CONNECT_DEADLINE:g} s", errno=CANNOT_CONNECT)
     if isinstance(error, OSError):
-        return MysqlError(_reason(error), errno=CANNOT_CONNECT)
+        return MysqlError(reason_of(error), errno=CANNOT_CONNECT)
     if not isinstance(error, driver.MySQLError):
         return MysqlError(f"the driver failed with {type(error).__name__}: {error}", errno=0)
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
@@ -147,5 +161,6 @@ def _translated(error: Exception) -> MysqlError:
     return MysqlError(text, errno=number)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return an error of a connection in one clause."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

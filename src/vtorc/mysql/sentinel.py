@@ -1,6 +1,7 @@
 """Notices the end of a mysqld at once: holds one idle connection to each, and signals when one breaks.
 
-A broken connection proves nothing, since an operator may have killed the session: it is a hint to probe the shard.
+A broken connection proves nothing, since an operator may have killed the session: it is a hint to probe the shard. A
+mysqld with a tablet manager that does not answer is asked itself, over another connection.
 """
 
 import asyncio
@@ -9,8 +10,10 @@ from collections.abc import Callable
 
 import structlog
 
+from vtorc.core.facts.direct_answer import DirectAnswer
 from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import MysqlError
+from vtorc.mysql.direct import ask
 from vtorc.mysql.held import CANNOT_CONNECT, HeldConnection, MysqlCredentials, hold
 
 FIRST_PAUSE = 0.2
@@ -25,6 +28,9 @@ REPORTED_FAILURE = 12
 
 _AT_ONCE = 200
 """Logins under way at a time: with more they would miss their deadline."""
+
+_QUESTIONS_AT_ONCE = 64
+"""Questions under way at a time: most of them are to servers that do not answer, and each waits for seconds then."""
 
 _log = structlog.get_logger("vtorc.mysql")
 
@@ -64,6 +70,12 @@ class MysqlSentinel:
     def __init__(self, credentials: MysqlCredentials) -> None:
         self._credentials = credentials
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._question_slots = asyncio.Semaphore(_QUESTIONS_AT_ONCE)
+
+    async def ask(self, tablet: TabletRecord) -> DirectAnswer:
+        """Ask the tablet's mysqld itself; the question waits while too many others are under way."""
+        async with self._question_slots:
+            return await ask(tablet.mysql_address, self._credentials)
 
     async def watch_server(self, tablet: Callable[[], TabletRecord], lost: Callable[[], None]) -> None:
         """Hold a connection to the tablet's mysqld until cancelled, and call `lost` each time that it breaks.

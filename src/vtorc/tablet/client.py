@@ -12,15 +12,16 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletUnreachable
+from vtorc.mysql.survey import Row, survey
 from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.tablet import convert
 from vtorc.tablet.api import FLUSH_BINARY_LOGS, HealthReport, StopMode, StoppedReplication, TabletManager
 from vtorc.tablet.connection import STREAM_HEALTH, Address, Connection
 from vtorc.tablet.failures import is_not_a_replica
+from vtorc.tablet.query_rows import rows
 from vtorc.tablet.reach import Timeout
 from vtorc.tablet.settings import ClientSettings
-from vtorc.tablet.survey import rows, survey
 from vtorc.tablet.wall_clock import READ_CLOCK, clock_nanoseconds
 
 _SERVICE = "/tabletmanagerservice.TabletManager/"
@@ -298,8 +299,8 @@ class GrpcTabletManager(TabletManager):
                 yield report
 
     async def _survey(self, tablet: TabletRecord) -> TabletStatus:
-        async def fetch(sql: str) -> query_pb2.QueryResult:
-            return (await self._probe(tablet, _as_dba(sql), tm.ExecuteFetchAsDbaResponse)).result
+        async def fetch(sql: str) -> list[Row]:
+            return rows((await self._probe(tablet, _as_dba(sql), tm.ExecuteFetchAsDbaResponse)).result)
 
         limit = self._settings.probe_timeout
         try:

@@ -27,11 +27,9 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.errors import GtidParseError, TabletBadAnswer
+from vtorc.mysql.survey import NO_UUID
 from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
 from vtorc.tablet.api import HealthReport
-
-NO_UUID = "00000000-0000-0000-0000-000000000000"
-"""The source UUID that a tablet sends if it does not know it."""
 
 _GTID_POSITION = "MySQL56/"
 """Prefix of a position that is a MySQL GTID set (Vitess `go/mysql/replication/replication_position.go`)."""

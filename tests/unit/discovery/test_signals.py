@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import cast
 
+from vtorc.core.facts.direct_answer import DirectAnswer
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.discovery.probe import TabletProbe
@@ -60,6 +61,9 @@ class Sentinel:
             await asyncio.get_running_loop().create_future()
         finally:
             self.ended = True
+
+    async def ask(self, tablet: TabletRecord) -> DirectAnswer:
+        raise AssertionError("hints need no answers")
 
 
 def suspicions(tablets: Tablets, sentinel: Sentinel | None, probe: TabletProbe = PROBE) -> list[float]:

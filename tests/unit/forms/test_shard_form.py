@@ -16,12 +16,15 @@ from tests.unit.core.builders import (
     replica,
     shard,
     unprobed,
+    uuid,
 )
 from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.thresholds import DetectionThresholds
+from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.views import ShardView
+from vtorc.forms.direct import DirectForm
 from vtorc.forms.frames import ShardFrame, decode_frame, encode
 from vtorc.forms.shard import ShardForm, shard_form
 from vtorc.forms.tablet import Moment
@@ -157,3 +160,29 @@ def test_errant_transactions_are_those_that_the_primary_neither_has_nor_wrote() 
     gtid = form(view).tablets[1].gtid
     assert gtid is not None
     assert gtid.errant == str(gtids("101:1-2"))
+
+
+@pytest.mark.parametrize("outcome", DirectOutcome)
+def test_what_mysql_told_vtorc_itself_is_part_of_its_tablet(outcome: DirectOutcome) -> None:
+    """A program reads how far the connection came, when it began, and what the server has."""
+    status = primary(executed="100:1-60", read_only=True).status
+    direct = DirectAnswer(outcome=outcome, text="why not", status=status, asked_at=NOW - 1.0)
+    found = form(shard(changed(primary(dead_for=3), direct=direct), replica(R1))).tablets[0].direct
+    assert found == DirectForm(
+        outcome=found.outcome if found is not None else "answers",
+        error="why not",
+        asked_at="2023-11-14T22:13:19.000Z",
+        server_uuid=uuid(P),
+        read_only=True,
+        executed=str(gtids("100:1-60")),
+    )
+    assert found.outcome == outcome.name.lower()
+
+
+def test_what_mysql_did_not_tell_is_no_value() -> None:
+    """Without a status nothing is known of the server, and without an answer there is no part."""
+    direct = DirectAnswer(outcome=DirectOutcome.REFUSED, text="no listener", asked_at=NOW)
+    shown = form(shard(changed(primary(dead_for=3), direct=direct), replica(R1))).tablets
+    assert shown[0].direct is not None
+    assert (shown[0].direct.server_uuid, shown[0].direct.read_only, shown[0].direct.executed) == ("", None, None)
+    assert shown[1].direct is None

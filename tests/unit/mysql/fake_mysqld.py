@@ -9,7 +9,6 @@ COM_QUERY = 3
 COM_QUIT = 1
 
 _GREETING = (
-    b"\x0a8.4.0\x00"
     b"\x07\x00\x00\x00"  # thread id
     b"saltsalt\x00"
     b"\x01\x82"  # capabilities, low: LONG_PASSWORD, PROTOCOL_41, SECURE_CONNECTION
@@ -19,7 +18,7 @@ _GREETING = (
 )
 _OK = b"\x00\x00\x00\x02\x00\x00\x00"
 
-Part = Callable[["Conversation"], Coroutine[Any, Any, None]]
+Part = Callable[["Conversation"], Coroutine[Any, Any, object]]
 
 
 class Conversation:
@@ -43,9 +42,14 @@ class Conversation:
         """Write an error packet; before the greeting it has no SQLSTATE."""
         self.send(number, b"\xff" + errno.to_bytes(2, "little") + sqlstate.encode() + text.encode())
 
-    async def greet(self) -> bytes:
+    async def be_connected(self) -> None:
+        """Say nothing, and let the client in this loop see that it is connected."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    async def greet(self, version: bytes = b"8.4.0") -> bytes:
         """Greet the client, and return its answer."""
-        self.send(0, _GREETING)
+        self.send(0, b"\x0a" + version + b"\x00" + _GREETING)
         return (await self.receive())[1]
 
     async def let_in(self) -> None:

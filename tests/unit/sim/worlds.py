@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from vtorc.core.facts.ids import ShardId
 from vtorc.sim.cluster.plan import WorldPlan, shard_plan
+from vtorc.sim.cluster.vtorc import VtorcSettings
 from vtorc.sim.cluster.world import SimShard, World
 from vtorc.sim.engine.loop import current_loop, run
 from vtorc.sim.engine.trace import Trace
@@ -29,13 +30,14 @@ def in_world(
     seed: int = 1,
     plan: WorldPlan | None = None,
     begun: bool = True,
+    settings: VtorcSettings | None = None,
 ) -> None:
     """Run `main` in a world; with `begun`, the shard has its primary and takes writes before that."""
 
     async def start() -> None:
         trace = Trace(current_loop().time)
         with trace.capturing_logs():
-            world = World(plan or small_plan(), trace)
+            world = World(plan or small_plan(), trace, settings=settings)
             shard = world.shards[SHARD]
             await world.begin()
             if begun:

@@ -12,6 +12,7 @@ from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, ThreadState
 from vtorc.errors import TabletBadAnswer
+from vtorc.mysql.survey import NO_UUID
 from vtorc.proto import query_pb2, topodata_pb2
 from vtorc.proto.replicationdata_pb2 import Configuration, FullStatus, PrimaryStatus, Status
 from vtorc.tablet import convert
@@ -269,7 +270,7 @@ def test_tagged_gtids_are_understood() -> None:
 
 def test_a_source_uuid_of_zeros_is_none() -> None:
     """A UUID of zeros stands for an unknown source."""
-    assert convert.replication_status(Status(source_uuid=convert.NO_UUID)).source_uuid == ""
+    assert convert.replication_status(Status(source_uuid=NO_UUID)).source_uuid == ""
 
 
 def test_a_relay_log_that_lags_behind_is_no_loss() -> None:

@@ -23,7 +23,7 @@ from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code, PrimaryDoubt
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
-from vtorc.core.detection.thresholds import ENDS_WITHIN, HUNG_AFTER
+from vtorc.core.detection.thresholds import ENDS_WITHIN, HUNG_AFTER, SHOWS_LIFE_FOR
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.external_source import external_source, external_source_advice
@@ -363,6 +363,8 @@ class _Decider:
                 Rule.NO_REMEDY,
                 "its replicas still receive from it, so it takes writes; only its tablet manager fails",
             )
+        if primary.has_shown_life(since=self.now - SHOWS_LIFE_FOR):
+            return Rule.NO_REMEDY, "its MySQL takes connections of vtorc, and a replica could tell no more than that"
         since = primary.failing_since
         if primary.failure is ProbeFailure.MYSQL_DOWN and since is not None and self.now - since < ENDS_WITHIN:
             return Rule.UNCONFIRMED, "after a crash their connections break within moments"

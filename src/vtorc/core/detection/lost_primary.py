@@ -13,6 +13,7 @@ from vtorc.core.detection.thresholds import (
     HUNG_AND_QUIET_AFTER,
     QUIET_FOR,
     RECONNECTS_WITHIN,
+    SHOWS_LIFE_FOR,
     STEADY_FOR,
 )
 from vtorc.core.facts.last_probe import ProbeFailure
@@ -109,6 +110,8 @@ class LostPrimary(ShardCheck):
         how, hangs = primary.failure_phrase, primary.failure is ProbeFailure.HUNG
         if self.self_declared_primaries:
             text["primary_by_its_own_account"] = names(self.self_declared_primaries)
+        if primary.direct is not None:
+            text["asked_directly"] = primary.direct.outcome.value
         if shut_out := self._shut_out(primary, evidence):
             what = f"{how}, and {names(shut_out)} cannot connect to it any more{self.late_record_note}"
             confirmed = self._may_count_as_lost(primary) and not evidence.outdated
@@ -232,6 +235,13 @@ class LostPrimary(ShardCheck):
         pause = failing_since - last + primary.last_probe.late_before_failure
         return waits and told.semi_sync.primary_active and last - began >= STEADY_FOR and pause <= STEADY_GAP
 
+    def _lives(self, primary: TabletView) -> bool:
+        """Whether its MySQL has just taken a connection of vtorc itself.
+
+        That contradicts each witness of a death, so that only a long silence of the tablet manager counts.
+        """
+        return primary.has_shown_life(since=self.now - SHOWS_LIFE_FOR)
+
     def _is_silent_for(self, primary: TabletView, seconds: float) -> bool:
         return primary.silent_since is not None and self.now - primary.silent_since >= seconds
 
@@ -287,12 +297,14 @@ class LostPrimary(ShardCheck):
 
         A replica with an IO thread that was stopped by hand sees nothing; then it takes a long silence. A replica that
         received a moment ago proves nothing until it fails to connect: it may just have been told to reconnect. Nor
-        does one that the primary refused: a server that does not accept the account lives.
+        does one that the primary refused: a server that does not accept the account lives. While MySQL takes
+        connections of vtorc, no witness counts.
         """
-        if primary.failure is ProbeFailure.MYSQL_DOWN:
+        lives = self._lives(primary)
+        if primary.failure is ProbeFailure.MYSQL_DOWN and not lives:
             return True
         if evidence.may_reconnect(self.now, within=RECONNECTS_WITHIN):
             return False
-        if evidence.unanswered:
+        if evidence.unanswered and not lives:
             return True
         return self._is_silent_for(primary, self.thresholds.silent_after)

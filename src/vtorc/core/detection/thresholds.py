@@ -31,6 +31,12 @@ It counts only for a primary that has stopped committing: others get `RECONNECTS
 HUNG_AND_QUIET_AFTER = 4.0
 """Seconds that a primary gets to recover which hangs, has stopped committing and greets no new connection."""
 
+SHOWS_LIFE_FOR = 4.0
+"""Seconds for which a connection that a primary's MySQL took from vtorc shows that it lives.
+
+vtorc opens another one each second, which may take two.
+"""
+
 SHORT_OF_ACKS_FOR = 3.0
 """Seconds for which too few replicas must have been able to acknowledge before the shard is said to take no writes.
 

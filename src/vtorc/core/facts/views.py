@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vtorc.core.facts.client_count import ClientCount
+from vtorc.core.facts.direct_answer import DirectAnswer
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.holds import NO_HOLDS, HoldsOnShard
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType, is_replica_type
@@ -26,6 +27,9 @@ class TabletView:
     """How the last probe ended, and the last status."""
     memory: TabletMemory = NOTHING_REMEMBERED
     """Facts that the tablet showed at any time and may not show now."""
+    direct: DirectAnswer | None = None
+    """The last answer of its MySQL to vtorc itself; None while its tablet manager answers, and if MySQL is not asked
+    or has not answered yet."""
     status: TabletStatus | None = field(init=False, compare=False, repr=False)
     """The last answer of the tablet, however long ago; None if it never answered."""
     current_status: TabletStatus | None = field(init=False, compare=False, repr=False)
@@ -79,8 +83,17 @@ class TabletView:
 
     @property
     def failure_phrase(self) -> str:
-        """How the last probe failed, as the end of a sentence about the tablet."""
-        return self.last_probe.failure_phrase
+        """How the last probe failed, and how MySQL answered vtorc itself, as the end of a sentence about the tablet."""
+        how, direct = self.last_probe.failure_phrase, self.direct
+        if direct is None or self.failure is None:
+            return how
+        asked = f"asked directly, {direct.clause(self.failure, self.memory.server_uuid)}"
+        return f"{how[:-1]}; {asked})" if how.endswith(")") else f"{how} ({asked})"
+
+    def has_shown_life(self, *, since: float) -> bool:
+        """Whether its MySQL has taken a connection of vtorc, or refused a login, in one that began since then."""
+        direct = self.direct
+        return direct is not None and direct.asked_at >= since and direct.shows_life(self.memory.server_uuid)
 
     @property
     def probed(self) -> bool:

@@ -36,7 +36,7 @@ _THREAD_STATES = {"running": 1, "stopped": 0}
 _OTHER_THREAD_STATE = 2
 _NO_THREAD = -1
 
-_FLAVORS = ("Percona", "MariaDB", "MySQL")
+_FLAVORS = ("Percona", "MySQL")
 
 
 def instance(server: Server, silence: float = 0.0) -> GoObject:

@@ -159,6 +159,13 @@ PROFILES = {
             draw_plan=shared_plan,
             settings=VtorcSettings(shares=True),
         ),
+        Profile(
+            name="asks-mysql",
+            least=1,
+            most=4,
+            span=30.0,
+            settings=VtorcSettings(asks_mysql=True),
+        ),
         Profile(name="old-tablets", least=0, most=0, span=60.0, draw_plan=old_plan),
     )
 }

@@ -25,6 +25,7 @@ from vtorc.recovery.runner import Judgement
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
 from vtorc.sim.checks.budget_order import BudgetOrder
 from vtorc.sim.checks.held import HoldsHonoured
+from vtorc.sim.cluster.direct_mysql import SimDirectMysql
 from vtorc.sim.cluster.hold_disk import HoldDisk
 from vtorc.sim.cluster.memory_disk import MemoryDisk
 from vtorc.sim.cluster.tablet_manager import SimTabletManager
@@ -51,6 +52,8 @@ class VtorcSettings:
     hold_above: int = HOLD_NOTHING
     shares: bool = False
     """Whether the vtorcs share the shards out among them."""
+    asks_mysql: bool = False
+    """Whether the vtorcs hold connections to the mysqlds, and ask those of silent tablets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ class SimVtorc:
         *,
         open_topo: Callable[[Life], TopoServer],
         open_tablets: Callable[[Life], SimTabletManager],
+        open_mysql: Callable[[Life], SimDirectMysql],
         settings: VtorcSettings,
         trace: Trace,
         generator: random.Random,
@@ -143,6 +147,7 @@ class SimVtorc:
         self.records: list[RecoveryRecord] = []
         self._open_topo = open_topo
         self._open_tablets = open_tablets
+        self._open_mysql = open_mysql
         self._settings = settings
         self._trace = trace
         self._random = generator
@@ -197,6 +202,7 @@ class SimVtorc:
             tools,
             lambda: fleet_settings,
             observer,
+            sentinel=self._open_mysql(life) if settings.asks_mysql else None,
             keeper=self._open_memory(tools, life),
             holds=holds,
             sharing=ShardSharing(tools.topo, tools.clock, name, life=str(self._lives)) if settings.shares else None,

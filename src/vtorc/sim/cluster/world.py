@@ -15,6 +15,7 @@ from vtorc.errors import MysqlError
 from vtorc.sim.checks.budget_order import BudgetOrder
 from vtorc.sim.checks.invariants import Checker, ShardLedger
 from vtorc.sim.cluster.clients import Client
+from vtorc.sim.cluster.direct_mysql import SimDirectMysql
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan
 from vtorc.sim.cluster.tablet import GRPC_PORT, MYSQL_PORT, Address, SimTablet
 from vtorc.sim.cluster.tablet_manager import SimTabletManager
@@ -161,6 +162,7 @@ class World:
             host,
             open_topo=self.open_topo,
             open_tablets=lambda life: self.open_tablets(life, checked=True),
+            open_mysql=lambda life: SimDirectMysql(self.network, life, self.mysqlds),
             settings=self.settings,
             trace=self.trace,
             generator=self.random,
