@@ -129,12 +129,14 @@ class TabletProbe:
         remembered: RememberedTablet | None = None,
         told_by_others: Callable[[], Sequence[GtidSet]] = tuple,
         is_slow: Callable[[], None] = lambda: None,
+        is_asked_directly: bool = False,
     ) -> None:
         """Take `slot` for each question; without one no other question is heeded.
 
         `record` is of a topology reading that began at `read_at`; `remembered` is what an earlier process or an earlier
         record of the same alias left, None if nothing. `told_by_others` returns what other tablets have told to have,
         or to have had, by the moment of the call. `is_slow` is called when a primary is silent for longer than usual.
+        `is_asked_directly` says whether vtorc asks its MySQL itself while it fails.
         """
         self._told_by_others = told_by_others
         self._is_slow = is_slow
@@ -158,7 +160,9 @@ class TabletProbe:
         self._fails = asyncio.Event()
         self._call_timeout: OnTimeTimeout | None = None
         self._hurried_deadline = 0.0
-        self.view = TabletView(record=record, memory=self._first_memory(record, remembered))
+        self.view = TabletView(
+            record=record, memory=self._first_memory(record, remembered), is_asked_directly=is_asked_directly
+        )
 
     def _first_memory(self, record: TabletRecord, remembered: RememberedTablet | None) -> TabletMemory:
         now = self._clock.now()
@@ -419,6 +423,7 @@ class TabletProbe:
                 told_before=told_before,
                 late=late,
             ),
+            is_asked_directly=before.is_asked_directly,
         )
 
     def _failed(self, started: float, failure: ProbeFailure, text: str) -> TabletView:
@@ -444,6 +449,7 @@ class TabletProbe:
             ),
             memory=memory,
             direct=before.direct if failure is not ProbeFailure.SHUT_DOWN else None,
+            is_asked_directly=before.is_asked_directly,
         )
 
     def _ping(self, record: TabletRecord) -> "asyncio.Task[None] | None":

@@ -209,6 +209,7 @@ class ShardWatch:
             remembered=self._recalled(record.alias),
             told_by_others=lambda: self._told_by_others(record.alias),
             is_slow=self.suspect,
+            is_asked_directly=self._sentinel is not None,
         )
         probe.set_lane(self._lane)
         probe.hurry(since=self._hurried_since)

@@ -183,8 +183,8 @@ class LostPrimary(ShardCheck):
         Its commits wait for acknowledgements, and no replica gets any commit to acknowledge: it takes no writes any
         more, whatever is the matter with it, and waiting for it gives nothing to anyone. A cut between vtorc and the
         primary alone leaves the streams at work. A busy server is slow, but its events come. With its disk stalled
-        none come either, but it still greets new connections. So one that hangs must leave a replica without a
-        greeting as well, and gets some time.
+        none come either, but it still greets new connections. So one that hangs must leave a replica, or vtorc itself,
+        without a greeting as well, and gets some time.
         """
         without_greeting = evidence.without_greeting(within=GREETS_WITHIN)
         if (
@@ -196,7 +196,8 @@ class LostPrimary(ShardCheck):
         ):
             return False
         if primary.failure is ProbeFailure.HUNG:
-            return bool(without_greeting) and self._is_silent_for(primary, HUNG_AND_QUIET_AFTER)
+            greets_no_one = bool(without_greeting) or primary.leaves_vtorc_ungreeted
+            return greets_no_one and self._is_silent_for(primary, HUNG_AND_QUIET_AFTER)
         is_silent = primary.failure in (ProbeFailure.TIMEOUT, ProbeFailure.UNREACHABLE)
         return is_silent and bool(evidence.receiving or without_greeting) and self._is_silent_for(primary, QUIET_FOR)
 
@@ -205,10 +206,15 @@ class LostPrimary(ShardCheck):
 
         No replica is made to reconnect until then: MySQL takes two seconds to stop one that waits for a greeting.
         """
+        if primary.failure is ProbeFailure.HUNG:
+            soon, is_told_by_then = HUNG_AND_QUIET_AFTER + QUIET_FOR, primary.may_leave_vtorc_ungreeted
+        else:
+            soon = 2 * QUIET_FOR
+            is_told_by_then = primary.failure in (ProbeFailure.TIMEOUT, ProbeFailure.UNREACHABLE)
         return (
-            primary.failure in (ProbeFailure.TIMEOUT, ProbeFailure.UNREACHABLE)
+            is_told_by_then
             and self._committed_steadily(primary)
-            and not self._is_silent_for(primary, 2 * QUIET_FOR)
+            and not self._is_silent_for(primary, soon)
             and not evidence.reconnecting
             and not self._outlives_its_failure(primary, evidence)
         )

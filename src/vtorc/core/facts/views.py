@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vtorc.core.facts.client_count import ClientCount
-from vtorc.core.facts.direct_answer import DirectAnswer
+from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
 from vtorc.core.facts.durability import Member
 from vtorc.core.facts.holds import NO_HOLDS, HoldsOnShard
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType, is_replica_type
@@ -30,6 +30,8 @@ class TabletView:
     direct: DirectAnswer | None = None
     """The last answer of its MySQL to vtorc itself; None while its tablet manager answers, and if MySQL is not asked
     or has not answered yet."""
+    is_asked_directly: bool = False
+    """Whether vtorc asks its MySQL itself while its tablet manager does not answer."""
     status: TabletStatus | None = field(init=False, compare=False, repr=False)
     """The last answer of the tablet, however long ago; None if it never answered."""
     current_status: TabletStatus | None = field(init=False, compare=False, repr=False)
@@ -94,6 +96,23 @@ class TabletView:
         """Whether its MySQL has taken a connection of vtorc, or refused a login, in one that began since then."""
         direct = self.direct
         return direct is not None and direct.asked_at >= since and direct.shows_life(self.memory.server_uuid)
+
+    @property
+    def may_leave_vtorc_ungreeted(self) -> bool:
+        """Whether its MySQL sent a connection of vtorc no greeting since it fails, or may be found not to."""
+        direct, since = self.direct, self.failing_since
+        if not self.is_asked_directly or since is None:
+            return False
+        return direct is None or direct.asked_at < since or direct.outcome is DirectOutcome.NO_GREETING
+
+    @property
+    def leaves_vtorc_ungreeted(self) -> bool:
+        """Whether its MySQL sent a connection of vtorc no greeting since it fails, although its host took it."""
+        return (
+            self.may_leave_vtorc_ungreeted
+            and self.direct is not None
+            and self.direct.asked_at >= (self.failing_since or 0.0)
+        )
 
     @property
     def probed(self) -> bool:

@@ -16,6 +16,7 @@ from vtorc.core.detection.thresholds import (
     STEADY_FOR,
     DetectionThresholds,
 )
+from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.tablet_memory import STEADY_GAP
 from vtorc.core.facts.views import ShardView, TabletView
@@ -54,6 +55,11 @@ def waiting(name: str, *, for_: float = GREETS_WITHIN + 0.01, io_error: str = ""
     return changed(tablet, not_receiving_since=tablet.status_at - for_, last_read_at=tablet.status_at - for_ - 1.0)
 
 
+def asked(tablet: TabletView, outcome: DirectOutcome = DirectOutcome.NO_GREETING, *, ago: float = 1.0) -> TabletView:
+    """The same tablet, with a MySQL that vtorc asked itself so many seconds ago."""
+    return replace(tablet, is_asked_directly=True, direct=DirectAnswer(outcome=outcome, asked_at=NOW - ago))
+
+
 def of_primary(view: ShardView, **thresholds: Any) -> Finding:
     """Return what is found of the primary."""
     return found(view, thresholds=DetectionThresholds(**thresholds))[0]
@@ -62,7 +68,9 @@ def of_primary(view: ShardView, **thresholds: Any) -> Finding:
 QUIET_1, QUIET_2 = streaming(R1), streaming(R2)
 SILENT = steady()
 HUNG = steady(ProbeFailure.HUNG, silent_for=HUNG_AND_QUIET_AFTER)
-QUIET_LONG = streaming(R1, quiet_for=HUNG_AND_QUIET_AFTER)
+QUIET_LONG, QUIET_LONG_2 = (streaming(name, quiet_for=HUNG_AND_QUIET_AFTER) for name in (R1, R2))
+SAYS_NO_GREETING = DirectOutcome.NO_GREETING
+SAYS_MORE = tuple(each for each in DirectOutcome if each is not SAYS_NO_GREETING)
 
 
 def test_a_primary_that_committed_all_the_time_is_dead_once_its_streams_are_silent() -> None:
@@ -83,8 +91,16 @@ def test_a_primary_that_committed_all_the_time_is_dead_once_its_streams_are_sile
         shard(steady(pause=STEADY_GAP), QUIET_1, QUIET_2),
         shard(SILENT, QUIET_1, waiting(R2)),
         shard(HUNG, QUIET_LONG, waiting(R2)),
+        shard(asked(HUNG), QUIET_LONG, QUIET_LONG_2),
     ],
-    ids=["no route", "for just so long", "just so steady", "one waits for a greeting", "it hangs"],
+    ids=[
+        "no route",
+        "for just so long",
+        "just so steady",
+        "one waits for a greeting",
+        "it hangs",
+        "it hangs, and does not greet vtorc",
+    ],
 )
 def test_the_least_evidence_of_a_stop(view: ShardView) -> None:
     """Each of these is dead for certain."""
@@ -110,6 +126,9 @@ def test_the_least_evidence_of_a_stop(view: ShardView) -> None:
         shard(HUNG, QUIET_LONG, streaming(R2, quiet_for=HUNG_AND_QUIET_AFTER)),
         shard(HUNG, QUIET_1, waiting(R2, for_=GREETS_WITHIN - 0.1)),
         shard(steady(ProbeFailure.HUNG, silent_for=HUNG_AND_QUIET_AFTER - 0.1), QUIET_LONG, waiting(R2)),
+        *(shard(asked(HUNG, outcome), QUIET_LONG, QUIET_LONG_2) for outcome in SAYS_MORE),
+        shard(asked(HUNG, ago=HUNG_AND_QUIET_AFTER + 0.1), QUIET_LONG, QUIET_LONG_2),
+        shard(replace(HUNG, is_asked_directly=True), QUIET_LONG, QUIET_LONG_2),
         shard(steady(semi_sync=False), QUIET_1, QUIET_2),
         shard(SILENT, QUIET_1, QUIET_2, policy_name="none"),
     ],
@@ -129,6 +148,13 @@ def test_the_least_evidence_of_a_stop(view: ShardView) -> None:
         "it hangs, and nobody tried to connect",
         "it hangs, and may yet greet",
         "it hangs since a moment ago",
+        *(
+            f"it hangs, and vtorc is told: {each.value}"
+            for each in DirectOutcome
+            if each is not DirectOutcome.NO_GREETING
+        ),
+        "it hangs, and left vtorc without a greeting before",
+        "it hangs, and vtorc was told nothing yet",
         "it waits for no acknowledgement",
         "it need not wait for one",
     ],
@@ -165,8 +191,23 @@ def test_a_replica_that_does_not_answer_is_told_of() -> None:
         (steady(silent_for=2 * QUIET_FOR), True),
         (steady(pause=STEADY_GAP + 0.1), True),
         (steady(ProbeFailure.HUNG), True),
+        (replace(steady(ProbeFailure.HUNG), is_asked_directly=True), False),
+        (asked(steady(ProbeFailure.HUNG)), False),
+        (asked(steady(ProbeFailure.HUNG), DirectOutcome.GREETS), True),
+        (asked(steady(ProbeFailure.HUNG, silent_for=HUNG_AND_QUIET_AFTER + QUIET_FOR)), True),
+        (asked(steady(ProbeFailure.HUNG, pause=STEADY_GAP + 0.1)), True),
     ],
-    ids=["soon", "not any more", "not steady", "hangs"],
+    ids=[
+        "soon",
+        "not any more",
+        "not steady",
+        "hangs",
+        "hangs, and is just asked",
+        "hangs, and does not greet",
+        "hangs, and greets",
+        "hangs for long",
+        "hangs, and was not steady",
+    ],
 )
 def test_no_replica_is_made_to_reconnect_while_the_streams_may_tell(tablet: TabletView, *, reconnects: bool) -> None:
     """MySQL takes two seconds to stop a replica that waits for a greeting, which the failover would wait for."""
