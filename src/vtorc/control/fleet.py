@@ -17,12 +17,13 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.remembered import RememberedTablet
 from vtorc.core.facts.rules import Rule
 from vtorc.discovery.memory_keeper import MemoryKeeper
-from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.probe_budget import ProbeBudget
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
 from vtorc.discovery.signals import Sentinel
 from vtorc.discovery.slow_down import LatenessNews, SlowDown
 from vtorc.discovery.topology import TopologyReading, read_topology, watch_topology
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TopoError
 from vtorc.recovery.session import RecoveryTools
 

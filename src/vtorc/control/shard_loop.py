@@ -27,9 +27,10 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.standing import NO_STANDING_HOLDS, StandingHolds
 from vtorc.core.facts.views import ShardView
-from vtorc.discovery.probe import SLOWEST_HURRY_AT
+from vtorc.discovery.probe_pace import SLOWEST_HURRY_AT
+from vtorc.discovery.shard_topology import ShardTopology
 from vtorc.discovery.topology import read_shard
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TopoError
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement, Runner, begun_with
