@@ -103,9 +103,8 @@ class ShardLedger:
 
     def lost_on(self, server: SimMysqld) -> list[Transaction]:
         """Return the protected writes whose rows a server lacks, oldest first."""
-        return [
-            write for row, write in self.protected.items() if row not in server.rows and write not in self.copies_gone
-        ]
+        rows = server.tables.rows
+        return [write for row, write in self.protected.items() if row not in rows and write not in self.copies_gone]
 
     def gone_on(self, server: SimMysqld) -> bool:
         """Return whether a server lacks writes of which too few copies were left."""
@@ -117,14 +116,15 @@ class ShardLedger:
         The promise is that of the durability policies, all of which ask for one acknowledgement: beside the server that
         wrote it, an acker that runs still has the write.
         """
+        rows = server.tables.rows
         for row, write in self.protected.items():
             others = (each for each in self.servers if each is not server and each.server_id != write.server_id)
-            if row not in server.rows and not any(each.process.listening and holds(each, write) for each in others):
+            if row not in rows and not any(each.process.listening and holds(each, write) for each in others):
                 self.copies_gone.add(write)
 
     def unprotected_lost_on(self, server: SimMysqld) -> int:
         """Return the number of unprotected writes whose rows a server lacks."""
-        return sum(row not in server.rows for row in self.unprotected)
+        return sum(row not in server.tables.rows for row in self.unprotected)
 
 
 class Checker(MysqlObserver):
@@ -318,7 +318,7 @@ class Checker(MysqlObserver):
 def has_row(server: SimMysqld, transaction: Transaction) -> bool:
     """Return whether readers of a server see the row that a transaction inserted."""
     change = transaction.change
-    return isinstance(change, InsertRow) and change.id in server.rows
+    return isinstance(change, InsertRow) and change.id in server.tables.rows
 
 
 def holds(server: SimMysqld, transaction: Transaction) -> bool:
@@ -335,7 +335,7 @@ def can_be_acknowledged(server: SimMysqld, servers: Sequence[SimMysqld]) -> bool
 
 def _acknowledges(replica: SimMysqld, source: SimMysqld) -> bool:
     replication = replica.replication
-    dump = source.dumps.get(replica.uuid)
+    dump = source.dumps.of(replica.uuid)
     return (
         replica.process.state is not ProcessState.STOPPED
         and replication.io_state is ThreadState.RUNNING
