@@ -229,8 +229,8 @@ class Fleet:
     async def _read_while_on_time(self) -> TopologyReading:
         """Read the topology; raises TopoError.
 
-        A reading with failures is made again if vtorc was late meanwhile, up to three times: a topology server whose
-        answer is read too late would be told as one that does not answer.
+        A reading with failures is made again if vtorc was late meanwhile, up to three times. A topology server would
+        else be told as silent, because its answer is read too late.
         """
         clock = self._tools.clock
         for _ in range(_MOST_VOID_READINGS):

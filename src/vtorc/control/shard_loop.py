@@ -60,8 +60,9 @@ class DecisionSettings:
 
 
 LOOK_AT_QUIET_EVERY = 0.2
-"""Seconds after which a shard is judged again while the silence of its replicas may prove that its primary stopped: an
-answer that brings nothing is no news."""
+"""Seconds after which a shard is judged again while the silence of its replicas may prove that its primary stopped. An
+answer that brings nothing is no news.
+"""
 
 QUIET_WITHIN = 6.0
 """Seconds of a primary's failure after which the silence of its replicas has told all that it can."""
@@ -191,7 +192,7 @@ class ShardLoop:
     def _rejudge_in(self, judgement: Judgement) -> float:
         """Return the seconds until the shard is judged again without news.
 
-        A vtorc that is late does that less often, unless a lost primary may need it: after the loss of a cell, the
+        A vtorc that is late does that less often, unless a lost primary may need it. After the loss of a cell, the
         shards that waited or had lost a replica took the processor from the recoveries.
         """
         every, primary = self._settings().rejudge_every, judgement.view.primary

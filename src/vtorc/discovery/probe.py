@@ -62,7 +62,7 @@ class TabletProbe:
     ) -> None:
         """Take `slot` for each question; without one no other question is heeded.
 
-        `record` is of a topology reading that began at `read_at`; `remembered` is what an earlier process or an earlier
+        `record` is of a topology reading that began at `read_at`. `remembered` is what an earlier process or an earlier
         record of the same alias left, None if nothing. `told_by_others` returns what other tablets have told to have,
         or to have had, by the moment of the call. `is_slow` is called when a primary is silent for longer than usual.
         """
@@ -303,7 +303,7 @@ class TabletProbe:
         """Return whether a failure tells of vtorc only, which was late by `late` seconds meanwhile.
 
         A refusal and an answer come from the other host, however late they are read. Silence and a broken connection
-        may be of vtorc's own making: gRPC's deadlines and keepalives go on while the process stands still, and gRPC's
+        may be of vtorc's own making. gRPC's deadlines and keepalives go on while the process stands still, and gRPC's
         threads wait for the processor too. But a vtorc that is late for ever must not be blind, so only some failures
         since the last answer are void.
         """

@@ -53,11 +53,11 @@ class ProbePace:
         return self if interval <= self.primary_interval else replace(self, primary_interval=interval)
 
     def when_late(self, *, factor: float, drag: float) -> "ProbePace":
-        """Return the pace of a vtorc that is late: pauses longer by `factor`, and the hurried deadline by what a call
-        takes longer if each beat of the event loop is late by `drag` seconds.
+        """Return the pace of a vtorc that is late, with pauses longer by `factor`. The hurried deadline grows by what a
+        call takes longer if each beat of the event loop is late by `drag` seconds.
 
-        With half a core, healthy tablets missed the hurried deadline after the loss of a cell of a thousand: no round
-        of the loop was late by itself, but a call goes through many of them.
+        With half a core, healthy tablets missed the hurried deadline after the loss of a cell of a thousand. Each round
+        of the loop was late by little, but a call goes through many of them.
         """
         deadline = min(max(self.calm_deadline, self.hurried_deadline), self.hurried_deadline + ROUNDS * drag)
         return replace(self, slowed_by=factor, hurried_deadline=deadline)

@@ -69,9 +69,9 @@ class ShardWatch:
     ) -> None:
         """Ask within the fleet's `budget`; without one the shard has a budget of its own.
 
-        Without a `keeper` nothing outlives this process. `remembered` is what an earlier watch of this process left,
-        as it is worth now; None if there was none, and what the keeper recalls counts. `holds` is asked for each view;
-        `note_holds` tells that its answer has changed.
+        Without a `keeper` nothing outlives this process. `remembered` is what an earlier watch of this process left, as
+        it is worth now. If it is None, what the keeper recalls counts. `holds` is asked for each view; `note_holds`
+        tells that its answer has changed.
         """
         self.shard = shard
         self._keeper = keeper

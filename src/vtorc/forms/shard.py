@@ -90,8 +90,9 @@ class ShardForm(Form, frozen=True, kw_only=True):
     running: RunningForm | None
     """The recovery in progress; None if there is none."""
     ready: ReadinessForm | None = None
-    """What would follow if the primary died now; None without a primary that answers, without a policy, and before it
-    was worked out, which takes up to a minute in a large fleet."""
+    """The answer to "what if the primary died now?". None without a primary that answers, without a policy, and until
+    it is worked out, which takes up to a minute in a large fleet.
+    """
     holds: list[HoldForm] = field(default_factory=list)
     """The holds of operators on the shard as a whole, by number; those on a tablet or its cell alone are with the
     tablet."""

@@ -1,5 +1,5 @@
-"""Writes the history to one SQLite file: recoveries with their steps and safety arguments, decisions with what vtorc
-saw, the ends of both, and what operators asked for.
+"""Writes the history to one SQLite file. It has recoveries with their steps and safety arguments, decisions with what
+vtorc saw, the ends of both, and what operators asked for.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Lets the tablet to be promoted apply all transactions that must survive; after a failure it tries the next choice.
 
 All choices together get one deadline. When each of them had its own, five choices waited in turn for the same relay log
-that a metadata lock held up: all replicas stood still for 150 s under the shard lock, again and again.
+that a metadata lock held up. All replicas stood still for 150 s under the shard lock, again and again.
 """
 
 import asyncio

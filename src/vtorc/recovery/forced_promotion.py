@@ -1,7 +1,7 @@
 """Promotes the tablet that an operator names, at a data loss that this operator has accepted.
 
-It is for what the election refuses: diverged logs, lost copies, tablets that cannot be reached. vtorc never does it by
-itself; `.importlinter` keeps automatic code from importing it.
+It is for what the election refuses: diverged logs, lost copies, tablets that cannot be reached. It is never done
+without an operator: `.importlinter` keeps automatic code from importing it.
 """
 
 from collections.abc import Mapping

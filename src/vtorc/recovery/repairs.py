@@ -164,8 +164,8 @@ class Repairs:
     def _acknowledges_afterwards(self, replica: TabletView, codes: Set[Code], primary: TabletView) -> bool:
         """Return whether the replica's side of semi-sync is on after the repair.
 
-        A replica that the primary may count on keeps it until a decision says otherwise, and one that acknowledges only
-        for want of others gets it by a decision.
+        A replica that the primary may count on keeps it until a decision says otherwise. One that acknowledges only for
+        want of others gets it by a decision.
         """
         if Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET in codes:
             return False

@@ -50,8 +50,9 @@ class Readiness:
     winner: TabletAlias | None
     """The tablet that would become primary; None if none would."""
     others: tuple[TabletAlias, ...] = ()
-    """Tablets that may win in its place, best first: one may have applied its relay log sooner, or the last write may
-    have reached it alone."""
+    """Tablets that may win in its place, best first. One may have applied its relay log sooner, or the last write may
+    have reached it alone.
+    """
     rule: Rule | None = None
     """The rule by which none would; None if one would."""
     blocked_by: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """The way from a primary to a replica and back, as the replica's answers show it: whether it acknowledges, since when.
 
-A primary that says "my commits wait in vain" and a replica that says "I acknowledge" contradict each other only if both
-were true at one time. So what each answer of a replica shows is kept with the time since when it has shown it.
+A primary may say "my commits wait in vain" and a replica "I acknowledge". These contradict each other only if both were
+true at one time. So what each answer of a replica shows is kept with the time since when it has shown it.
 """
 
 import enum
@@ -50,8 +50,9 @@ class AckPath:
     """When the probe was over that brought `newest`."""
     amid_transaction_at: float = -math.inf
     """When the last probe was over that found it further in its source's binary log than the answer before it, and with
-    no further transaction: it is receiving a long one, which it cannot acknowledge yet (seen on MySQL 9.7, whose
-    Read_Source_Log_Pos moves with each event). Minus infinity if none did."""
+    no further transaction. It is then receiving a long one, which it cannot acknowledge yet (seen on MySQL 9.7:
+    Read_Source_Log_Pos moves with each event). Minus infinity if none did.
+    """
 
     @classmethod
     def after(cls, before: Self | None, status: TabletStatus, probe_before: LastProbe, *, ended: float) -> Self | None:

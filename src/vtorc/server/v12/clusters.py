@@ -195,8 +195,8 @@ class Clusters:
     def find_cluster(self, hint: str) -> Cluster | None:
         """Return the cluster that a hint means; None if it means none.
 
-        A hint is the name of a cluster, one of its former names, its keyspace and shard with `:`, `/` or `.` between
-        them, or a server by address or tablet alias.
+        A hint is a present or former name of a cluster, or its keyspace and shard with `:`, `/` or `.` between them. It
+        may be the address or the tablet alias of a server, too.
         """
         index = self.index
         shard = index.aliases.get(hint) or index.shards.get(hint) or index.shards.get(str(Address.parse(hint)))
