@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HIDDEN = "***"
-"""What operators see of a secret that is set."""
+"""The text that operators see in place of a secret that is set."""
 
 
 class Unset(enum.Enum):

@@ -332,8 +332,8 @@ class Fleet:
     def _set_aside(self, shard: ShardId, error: Exception) -> None:
         """Tell that vtorc failed in a shard, and watch the shard anew after a rest.
 
-        What was remembered of its tablets is kept: writes may depend on it, and the new watch would replace it in the
-        memory file.
+        The memory of its tablets is kept: writes may depend on it, and the new watch would replace it in the memory
+        file.
         """
         if (loop := self.loops.pop(shard, None)) is not None:
             self._left[shard] = loop.watch.memory().tablets
@@ -352,7 +352,7 @@ class Fleet:
     def _hand_over(self, shard: ShardId, to: tuple[str, ...]) -> None:
         """Stop watching a shard that other vtorcs watch, once nothing is under way in it.
 
-        What is remembered of its tablets stays: this vtorc may have to take the shard back.
+        The memory of its tablets stays: this vtorc may have to take the shard back.
         """
         loop = self.loops.get(shard)
         if loop is None or loop.under_way is not None or loop.command is not None:

@@ -349,7 +349,7 @@ class ShardLoop:
         await self._read_again(record)
 
     async def _obey(self, command: OperatorCommand) -> None:
-        """Carry out an operator's command, in whose course the shard has no recovery of its own."""
+        """Carry out an operator's command; the shard begins no recovery of its own meanwhile."""
         self._slot.leave()
         work = command.work(self._tools, self.watch, self._carrier.tell_step, command.switch)
         try:

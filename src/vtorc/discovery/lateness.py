@@ -1,4 +1,4 @@
-"""How late vtorc itself is, and a clock and deadlines that do not count it against anyone else.
+"""How late vtorc itself is, and a clock and deadlines that count it against no other process.
 
 A process that is stopped, starved of processor or busy reads answers late. By its own timers, servers that answered
 long ago are silent then. So a beat times the event loop, and one that comes late shows for how long nothing was read.

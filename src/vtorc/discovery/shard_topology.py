@@ -1,4 +1,4 @@
-"""What the topology server says about one shard."""
+"""The records of one shard and its tablets, as the topology server has them."""
 
 from dataclasses import dataclass, field
 

@@ -160,7 +160,7 @@ class OrdersFile:
     def _made_again(self, old: sqlite3.Connection) -> sqlite3.Connection:
         """Write all orders to a new file, as the old one was moved or deleted while it was open.
 
-        What SQLite kept beside the old one belongs to no new file: it would be read as if it did.
+        The files that SQLite kept beside the old one go with it: they would be read as those of the new one.
         """
         for part in ("-wal", "-shm"):
             Path(self.path + part).unlink(missing_ok=True)

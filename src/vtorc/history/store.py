@@ -89,7 +89,7 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAudit:
-    """What an operator asked for, and what came of it; `at` is in nanoseconds since the Unix epoch.
+    """An operator's request, and what came of it; `at` is in nanoseconds since the Unix epoch.
 
     `detail` holds the whole entry.
     """

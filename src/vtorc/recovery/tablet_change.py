@@ -1,7 +1,7 @@
 """Changes one or several replicas as an operator asks, under the shard lock and with the guards of vtorc's own repairs.
 
-Starting, restarting and re-pointing are the very repairs of `recovery.repairs`. What they would not do by themselves is
-stopped replication, which leaves a replica as it is until the operator starts it again.
+Starting, restarting and re-pointing are the very repairs of `recovery.repairs`. Stopping replication is none of them:
+it leaves a replica as it is until the operator starts it again.
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ DEFAULT_SESSION_TTL = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsulAccess:
-    """What Vitess' flags and the environment say about Consul; times in seconds.
+    """The settings of Consul by Vitess' flags and the environment; times in seconds.
 
     `auth_file` is a JSON file of tokens by cell. `lock_delay` keeps a lock closed after its holder's session ended
     without a release; 0 leaves it to Consul, which takes 15 s. `watch_wait` is the longest wait of one query.

@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZkAccess:
-    """What Vitess' flags say about ZooKeeper; `session_timeout` is in seconds.
+    """The settings of ZooKeeper by Vitess' flags; `session_timeout` is in seconds.
 
     As in Vitess, there is TLS only with both a client certificate and its key. `auth_file` has `<scheme>:<auth>`.
     """

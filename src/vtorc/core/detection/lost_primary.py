@@ -213,7 +213,7 @@ class LostPrimary(ShardCheck):
     def _outlives_its_failure(self, primary: TabletView, evidence: ReplicaEvidence) -> bool:
         """Whether a replica got something from it after vtorc had lost it: then it is vtorc that is cut off from it.
 
-        What a replica had got just before is found by the first answer to a question about that.
+        An event that a replica had got just before is found by the first answer to a question about that.
         """
         since = primary.failing_since if primary.failing_since is not None else math.inf
         reads = (t.memory.last_read_at for t in evidence.replicas)

@@ -1,4 +1,4 @@
-"""What servers tell about a past that no record names: a topology server may have been restored, or made anew.
+"""Proof by the servers of a past that no record names: a topology server may have been restored, or made anew.
 
 "No record ever named a primary" is a claim about records. A first election beside a living primary made two writable
 servers, and writes that one of them had acknowledged were lost (simulator). So the servers are asked as well.

@@ -109,7 +109,7 @@ class _Election:
     ) -> None:
         """`left_behind` are transactions that only the last primary has and that need not survive.
 
-        What bystanders have applied of the primary's writes must survive, unless `heeds_bystanders` is false.
+        The primary's writes that bystanders have applied must survive, unless `heeds_bystanders` is false.
         """
         self.set = candidates
         self.policy = policy

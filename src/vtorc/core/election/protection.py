@@ -1,4 +1,4 @@
-"""What protects the writes of the last primary: the acknowledgements that it waited for, whatever the policy says now.
+"""The protection of the last primary's writes: the acknowledgements that it waited for, whatever the policy says now.
 
 An operator may change a keyspace's policy to `none` at any time. The primary heeds that later, and what was
 acknowledged until then was acknowledged under the policy before. To apply `none` to those writes at once lost 32 of

@@ -1,4 +1,4 @@
-"""What would follow if the primary of a shard died now: the election after its loss, held beforehand.
+"""The answer to "what if the primary died now?": the election after its loss, held beforehand.
 
 It is the very election that a failover holds, about a view as it would be a moment after the death:
 
@@ -43,7 +43,7 @@ the name, so that the winner told does not change with every write.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """What would follow if the primary died now."""
+    """The answer to "what if the primary died now?" for one shard."""
 
     primary: TabletAlias
     """The primary."""

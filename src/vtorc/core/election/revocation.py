@@ -73,8 +73,8 @@ def _unseen_promotion_writing(candidates: CandidateSet, policy: DurabilityPolicy
     """Say which tablet may have been promoted unseen and take writes; empty if none can.
 
     Without acknowledgements, a tablet that may have taken over from a silent primary is no worse than that primary.
-    Nothing stops either, and `_why_cut_off` has weighed the missing tablets. A cell may be lost with the primary and a
-    second tablet in it. To demand more would leave the shard without a primary until that cell is back.
+    Neither can be stopped, and `_why_cut_off` has weighed the missing tablets. A cell may be lost with the primary and
+    a second tablet in it. To demand more would leave the shard without a primary until that cell is back.
     """
     if not policy.has_semi_sync and candidates.primary is not None and candidates.primary not in candidates.stopped:
         return ""

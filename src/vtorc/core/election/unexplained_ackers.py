@@ -1,8 +1,8 @@
 """How many servers may acknowledge a primary's writes that no known tablet stands for.
 
 A primary counts its semi-sync clients. A mysqld whose tablet record was deleted is one of them, and acknowledges alone.
-So is one whose tablet manager takes it for dead, because only the socket between the two is gone. What the tablets
-of the shard do not explain of the count, a server acknowledges that vtorc can neither stop nor ask.
+So is one whose tablet manager takes it for dead, because only the socket between the two is gone. A client that no
+tablet of the shard explains is a server that vtorc can neither stop nor ask.
 
 The count and the tablets' answers are of different moments. The count itself is late: MySQL goes on to count a replica
 that is gone until it next writes to that connection. So the tablets only give bounds:
@@ -135,7 +135,8 @@ def _last_count(before: ClientCount | None, view: ShardView, kept_for: float) ->
         unseen=before.unseen if before is not None and same else kept,
         most=status.semi_sync.primary_clients,
         asked_before=before.asked_at if before is not None and same else None,
-        # What was kept over a restart counts as the count before: one count alone takes no unknown server back.
+        # The number that was kept over a restart counts as the count before: one count alone takes no unknown server
+        # back.
         most_before=before.most if before is not None and same else kept,
         certain_since=before.certain_since if before is not None and same else None,
         is_first=is_first,

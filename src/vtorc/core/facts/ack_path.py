@@ -40,12 +40,13 @@ class AckPath:
     since: float
     """When the first of these probes was over."""
     held: GtidSet
-    """What the replica had received by an answer that is at least `ACKS_ARRIVE_WITHIN` older than the newest one, or by
-    the first one."""
+    """The transactions that the replica had received by an answer that is at least `ACKS_ARRIVE_WITHIN` older than the
+    newest one, or by the first one.
+    """
     held_at: float
     """When the probe was over that brought `held`."""
     newest: GtidSet
-    """What it had received by the answer that becomes `held` next."""
+    """The transactions that it had received by the answer that becomes `held` next."""
     newest_at: float
     """When the probe was over that brought `newest`."""
     amid_transaction_at: float = -math.inf

@@ -1,4 +1,4 @@
-"""What a tablet's server is fit for: `fitness_of(ShardView, TabletView, policy) -> Fitness`.
+"""The uses that a tablet's server is fit for: `fitness_of(ShardView, TabletView, policy) -> Fitness`.
 
 A GTID set proves data, and an answer proves an acker, only on a server that is set up for it. A replica with filters
 executed every transaction by its GTIDs, and 85 of 310 acknowledged rows were missing when it was promoted.

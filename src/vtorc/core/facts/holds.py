@@ -32,7 +32,7 @@ class EffectTraits:
 
 
 class Effect(enum.Enum):
-    """What a hold does; each member is its row."""
+    """The effect of a hold; each member is its row."""
 
     _value_: str
     traits: EffectTraits

@@ -34,7 +34,7 @@ class ObservedTerm:
     """The transactions that its server had executed by that probe."""
     committed: GtidSet
     """All transactions that it was seen to have executed while it had enough semi-sync clients for each commit to be
-    acknowledged. What it had when it was first seen to wait for none any more is among them.
+    acknowledged. Those that it had when it was first seen to wait for none any more are among them.
     """
     wait_count: int
     """How many acknowledgements its commits waited for (rpl_semi_sync_source_wait_for_replica_count); 0 if semi-sync

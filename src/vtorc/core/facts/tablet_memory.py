@@ -351,8 +351,8 @@ class TabletMemory:
         return received, self.received.union(lost).difference(received)
 
     def _own_missing(self, status: TabletStatus, told_before: Iterable[GtidSet]) -> GtidSet:
-        """Return what the server does not hold, although it wrote it by what others had told before it was asked. What
-        is told later it may have written later.
+        """Return what the server does not hold, although it wrote it by what others had told before it was asked.
+        Transactions that are told later may have been written later.
         """
         uuid = status.server_uuid
         if status.disk_stalled or not uuid or not status.executed:

@@ -1,4 +1,4 @@
-"""What the API says of shards and tablets in v12's terms: clusters with a name, instances with a depth."""
+"""Shards and tablets in v12's terms: clusters with a name, instances with a depth."""
 
 import datetime
 from collections.abc import Iterator, Sequence
@@ -131,7 +131,7 @@ def alias_of(shard: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ClusterIndex:
-    """What names, addresses and aliases mean; it holds while no shard changes these."""
+    """The meaning of names, addresses and aliases; it holds while no shard changes these."""
 
     shards: dict[str, str]
     """The shard that each name of a cluster or address of a server means, if there is one."""

@@ -42,7 +42,7 @@ class ShardLedger:
 
     `protected` are those that replicas had acknowledged before; `unprotected` those that no replica had acknowledged,
     because semi-sync was off or switched off at that moment. Both are named by the ids of their rows, and a server has
-    a write if it has its row: a GTID set claims rows that a filter kept away, or that a rolled-back disk has lost.
+    a write if it has its row. A GTID set claims rows that a filter kept away, or that a rolled-back disk has lost.
     """
 
     def __init__(self, shard: ShardId, *, requires_acks: bool, checker: "Checker") -> None:
@@ -54,8 +54,9 @@ class ShardLedger:
         self._asks_for_acks = requires_acks
         self.servers: list[SimMysqld] = []
         self.unbound: set[str] = set()
-        """UUIDs of servers that took writes without waiting when the policy began to bind the primary: one that was
-        replaced under `none` and could not be told is bound by nothing until it is."""
+        """UUIDs of servers that took writes without waiting when the policy began to bind the primary. One that was
+        replaced under `none`, and that no call has reached since, is not bound until one does.
+        """
         self.protected: dict[int, Transaction] = {}
         self.unprotected: dict[int, Transaction] = {}
         self.acked_commits: set[Transaction] = set()
@@ -113,7 +114,7 @@ class ShardLedger:
     def rolled_back(self, server: SimMysqld) -> None:
         """Note which writes have too few copies left, as a server has lost its own.
 
-        The promise is that of the durability policies, all of which ask for one acknowledgement: beside the server that
+        The promise is that of the durability policies, all of which ask for one acknowledgement. Beside the server that
         wrote it, an acker that runs still has the write.
         """
         rows = server.tables.rows
@@ -130,8 +131,8 @@ class ShardLedger:
 class Checker(MysqlObserver):
     """Watches all shards.
 
-    `by_hand` has the UUIDs of servers that an operator has changed, until they are read-only again or primaries that
-    serve and wait for acknowledgements; `being_changed` those on which an operator's change runs. `serves` returns
+    `by_hand` has the UUIDs of servers that an operator has changed, until they are read-only again, or primaries that
+    serve and wait for acknowledgements. `being_changed` has those on which an operator's change runs. `serves` returns
     whether a server's vttablet lets writes of clients through. `listeners` get the sender, the tablet, the shard and
     the name of each change that is sent.
     """

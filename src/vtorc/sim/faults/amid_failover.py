@@ -183,9 +183,9 @@ def lose_lock_while_applying(scene: FaultScene) -> End:
 def return_amid_failover(scene: FaultScene) -> End:
     """Let a primary that was cut off return, writable, as soon as its replicas are stopped.
 
-    Every vtorc stands still before, until the replicas have tried in vain to connect again: a vttablet does not stop an
-    IO thread that has failed to connect. The failover is then long, because relay logs are; or it is so short, if
-    messages are a little late, that vtorc does not look whether all tablets are still stopped.
+    Every vtorc stands still before, until the replicas have tried in vain to connect again. A vttablet does not stop an
+    IO thread that has failed to connect. The failover is then long, because relay logs are. Or messages are a little
+    late, and it is so short that vtorc does not look whether all tablets are still stopped.
     """
     strike = Strike(scene)
     if strike.random.random() < 0.25:

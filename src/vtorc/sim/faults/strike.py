@@ -1,4 +1,4 @@
-"""What a fault does to the tablets of one shard, when it does it, and how all of it is undone."""
+"""The tools of faults that strike at a moment of their choice: what they do to a shard, when, and how it is undone."""
 
 import random
 from collections.abc import Callable, Collection, Iterable

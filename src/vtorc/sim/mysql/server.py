@@ -178,9 +178,10 @@ class SimMysqld(ReplicaServer):
     async def write(self, change: Change, *, is_super: bool = False, pooled: bool = False) -> Transaction:
         """Commit a change and return its transaction once it is visible.
 
-        Raises MysqlError 1290 on a read-only server (read_only does not stop a SUPER user), 1026 when the disk is full,
-        2013 when the server ends or the session is killed: then the outcome is unknown. Cancelling kills the session: a
-        commit that waits for acknowledgements goes on waiting, and no client learns its outcome (seen with MySQL 9.7).
+        Raises MysqlError 1290 on a read-only server (read_only does not stop a SUPER user), 1026 when the disk is full.
+        It is 2013 when the server ends or the session is killed: then the outcome is unknown. Cancelling kills the
+        session: a commit that waits for acknowledgements goes on waiting, and no client learns its outcome (seen with
+        MySQL 9.7).
         """
         kills = self.kills
         await self.begin_statement(pooled=pooled)

@@ -1,4 +1,4 @@
-"""What the visible transactions of a simulated server have stored."""
+"""The databases of a simulated server, as its visible transactions have left them."""
 
 from dataclasses import dataclass, field
 
