@@ -71,11 +71,6 @@ class Readiness:
     acknowledged ones."""
 
     @property
-    def is_ready(self) -> bool:
-        """Whether a tablet would become primary."""
-        return self.winner is not None
-
-    @property
     def sentence(self) -> str:
         """All of it in one sentence."""
         if self.winner is None:
