@@ -563,7 +563,7 @@ def _(patch: Patch) -> None:
 )
 def _(patch: Patch) -> None:
     async def careless(self: Repairs, alias: TabletAlias, codes: set[Code], primary: TabletView) -> None:
-        replica = self._tablet(alias)
+        replica = self.session.tablet_in(self.view, alias)
         semi_sync = self.policy.may_ack(primary.member, replica.member)
         net_timeout = replica.status.replica_net_timeout if replica.status is not None else None
         work = self.session.tablets.set_replication_source(

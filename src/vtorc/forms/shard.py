@@ -1,6 +1,5 @@
 """The form of a shard: its state in one word and one sentence, its tablets, what is wrong, and what is done."""
 
-import enum
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -15,24 +14,12 @@ from vtorc.forms.findings import FindingForm, finding_form
 from vtorc.forms.hold import HoldForm, hold_form
 from vtorc.forms.readiness import ReadinessForm
 from vtorc.forms.recovery import RunningForm
+from vtorc.forms.shard_states import ShardState
 from vtorc.forms.tablet import Moment, TabletForm, tablet_form
 from vtorc.forms.times import rfc3339_or_none
 
 if TYPE_CHECKING:  # the server process, which is to start soon, needs none of what carries out recoveries
     from vtorc.recovery.runner import Judgement
-
-
-class ShardState(enum.Enum):
-    """The state of a shard in one word, best first."""
-
-    HEALTHY = "healthy"
-    """It has nothing that vtorc could find wrong."""
-    REPAIRING = "repairing"
-    """vtorc carries out a recovery, or is about to."""
-    STANDING_STILL = "standing_still"
-    """Something is wrong, and vtorc does nothing about it, for the reason that its sentence gives."""
-    UNKNOWN = "unknown"
-    """Not one of its tablets has been asked yet."""
 
 
 class AcksForm(Form, frozen=True, kw_only=True):
