@@ -38,8 +38,9 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView, TabletView
-from vtorc.discovery.probe import ProbePace
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TabletError
 from vtorc.recovery import promotion
 from vtorc.recovery.catch_up import CatchUp, _Turn
@@ -562,7 +563,7 @@ def _(patch: Patch) -> None:
 )
 def _(patch: Patch) -> None:
     async def careless(self: Repairs, alias: TabletAlias, codes: set[Code], primary: TabletView) -> None:
-        replica = self._tablet(alias)
+        replica = self.session.tablet_in(self.view, alias)
         semi_sync = self.policy.may_ack(primary.member, replica.member)
         net_timeout = replica.status.replica_net_timeout if replica.status is not None else None
         work = self.session.tablets.set_replication_source(

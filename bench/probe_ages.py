@@ -22,8 +22,9 @@ from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus, ThreadState
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.discovery.probe import ProbePace
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TabletUnreachable
 from vtorc.recovery.session import RecoveryTools
 from vtorc.sim.engine.loop import run

@@ -33,6 +33,7 @@ BLOCKS = {
             "core/facts/last_probe",
             "discovery/probe",
             "discovery/probe_budget",
+            "discovery/probe_pace",
         ),
         ("unit/core/facts", "unit/discovery"),
     ),

@@ -35,7 +35,7 @@ from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.standing import StandingHolds
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
-from vtorc.discovery.probe import PRIMARY_SHARE, ProbePace
+from vtorc.discovery.probe_pace import PRIMARY_SHARE, ProbePace
 from vtorc.errors import MemoryFileError, TabletClientMisconfigured
 from vtorc.forms.access import KnownToken
 from vtorc.forms.running_settings import LiveSettingForms

@@ -1,4 +1,4 @@
-"""What vtorc tells others, put together from the settings: the webhook, the operator's hooks, and their process."""
+"""All that vtorc tells others, put together from the settings: the webhook, the operator's hooks, and their process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ class NoticeObserver(Protocol):
 
 
 class Notifying:
-    """What vtorc tells others; without a webhook, traces and commands there is no process."""
+    """All that tells others; a process exists only if the settings have a webhook, traces or commands."""
 
     def __init__(self, settings: Callable[[], Settings], clock: Clock, *, outbox: str) -> None:
         """Tell what the settings say; `outbox` is the file of undelivered events, empty for memory.

@@ -20,7 +20,7 @@ from vtorc.config.setting import UNSET, Setting
 
 _DEFAULT_FILES = ("/etc/orchestrator.conf.json", "conf/orchestrator.conf.json", "orchestrator.conf.json")
 _SMALLEST = {"json": "a JSON object with the settings, or {} for none", "toml": "settings in TOML, or a comment"}
-"""What a file has at least, by format."""
+"""The least that a file has, in words, by format."""
 
 _MARKS = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 """The byte order marks that editors write, each with its encoding."""

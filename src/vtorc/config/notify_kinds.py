@@ -1,11 +1,14 @@
 """The kinds of value of the settings about the webhook and hooks."""
 
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from vtorc.config.kinds import WORDS, ValueKind
 
-EVENT_KINDS = ("recovery", "problem", "news", "request")
+EventKind = Literal["recovery", "problem", "news", "request"]
+"""An event tells of a recovery that ended, a decision about a problem, the fleet, or an operator's request."""
+
+EVENT_KINDS: tuple[str, ...] = get_args(EventKind)
 
 
 def webhook_url() -> ValueKind[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vtorc.config.kinds import DURATION, POSITIVE_DURATION, TEXT, choice
-from vtorc.config.notify_kinds import commands, event_kinds, webhook_url
+from vtorc.config.notify_kinds import EVENT_KINDS, commands, event_kinds, webhook_url
 from vtorc.config.setting import key, setting
 
 
@@ -23,7 +23,7 @@ class NotifySettings:
     )
     webhook_events: tuple[str, ...] = setting(
         event_kinds(),
-        ("recovery", "problem", "news", "request"),
+        EVENT_KINDS,
         "Which events are sent: recovery (one that ended), problem (a decision about one, and its end), news (about "
         "the whole fleet), request (of an operator).",
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HIDDEN = "***"
-"""What operators see of a secret that is set."""
+"""The text that operators see in place of a secret that is set."""
 
 
 class Unset(enum.Enum):
@@ -52,7 +52,7 @@ class Setting:
     """One setting; `field` is its name in `Settings`, None for one that is only accepted.
 
     `no_effect`, if not empty, is the reason why it has no effect, and `always` says what vtorc does whatever the value
-    is; a reload changes a `live` setting.
+    is. A reload changes a `live` setting.
     """
 
     name: str

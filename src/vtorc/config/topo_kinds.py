@@ -7,10 +7,10 @@ from vtorc.config.kinds import TEXT, WORDS, ValueKind, duration
 from vtorc.core.facts.watched import watched_ranges
 
 HOST_PORTS = "host:port, or several with commas between them, each with a port from 1 to 65535"
-"""What is expected as the address of etcd and of Consul."""
+"""The kind of address that etcd and Consul have, in words."""
 
 ZK_SERVERS = f"{HOST_PORTS}; servers for readers alone may follow after a |"
-"""What is expected as the address of ZooKeeper."""
+"""The kind of address that ZooKeeper has, in words."""
 
 
 def are_host_ports(text: str) -> bool:

@@ -143,7 +143,7 @@ class FleetBudget:
         """Carry out `TurnSlot.ask`."""
         before = slot.request
         if before is not None and before.urgency.is_repair is not request.urgency.is_repair:
-            # What it gives up is handed out only once its new request is in the queue, which may be the most urgent.
+            # Its former turn is handed out only once its new request is in the queue, which may be the most urgent.
             self._release(slot)
         if slot.has_slot:
             return True

@@ -1,4 +1,4 @@
-"""What is known of the shards of a fleet, and what can be asked of it: all that others use of the fleet's insides."""
+"""The fleet as the rest of vtorc uses it: the state of its shards, and what can be asked of it."""
 
 from collections.abc import Callable, Collection
 from typing import TypeVar

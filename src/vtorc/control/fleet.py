@@ -17,12 +17,13 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.remembered import RememberedTablet
 from vtorc.core.facts.rules import Rule
 from vtorc.discovery.memory_keeper import MemoryKeeper
-from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.probe_budget import ProbeBudget
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
 from vtorc.discovery.signals import Sentinel
 from vtorc.discovery.slow_down import LatenessNews, SlowDown
 from vtorc.discovery.topology import TopologyReading, read_topology, watch_topology
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TopoError
 from vtorc.recovery.session import RecoveryTools
 
@@ -228,8 +229,8 @@ class Fleet:
     async def _read_while_on_time(self) -> TopologyReading:
         """Read the topology; raises TopoError.
 
-        A reading with failures is made again if vtorc was late meanwhile, up to three times: a topology server whose
-        answer is read too late would be told as one that does not answer.
+        A reading with failures is made again if vtorc was late meanwhile, up to three times. A topology server would
+        else be told as silent, because its answer is read too late.
         """
         clock = self._tools.clock
         for _ in range(_MOST_VOID_READINGS):
@@ -331,8 +332,8 @@ class Fleet:
     def _set_aside(self, shard: ShardId, error: Exception) -> None:
         """Tell that vtorc failed in a shard, and watch the shard anew after a rest.
 
-        What was remembered of its tablets is kept: writes may depend on it, and the new watch would replace it in the
-        memory file.
+        The memory of its tablets is kept: writes may depend on it, and the new watch would replace it in the memory
+        file.
         """
         if (loop := self.loops.pop(shard, None)) is not None:
             self._left[shard] = loop.watch.memory().tablets
@@ -351,7 +352,7 @@ class Fleet:
     def _hand_over(self, shard: ShardId, to: tuple[str, ...]) -> None:
         """Stop watching a shard that other vtorcs watch, once nothing is under way in it.
 
-        What is remembered of its tablets stays: this vtorc may have to take the shard back.
+        The memory of its tablets stays: this vtorc may have to take the shard back.
         """
         loop = self.loops.get(shard)
         if loop is None or loop.under_way is not None or loop.command is not None:

@@ -1,9 +1,9 @@
 """When Python looks for garbage: rarely, and not amid a recovery.
 
 Python counts new objects that outlive others, and looks through thousands of them in the middle of anything. Beside ten
-thousand tablets that stopped the loops of the shards for 20 to 40 ms about once a second, and for 150 ms when all
-objects were looked through (November 2026). Almost all of vtorc's objects end without that, as nothing refers back to
-them.
+thousand tablets that stopped the loops of the shards for 20 to 40 ms about once a second. When all objects were looked
+through, they stopped for 150 ms (November 2026). Almost all of vtorc's objects end without that, as nothing refers back
+to them.
 """
 
 import asyncio

@@ -27,7 +27,7 @@ _FAILOVERS = (
 class HookObserver:
     """An observer of the fleet and its topology that runs hooks.
 
-    What is told of a failed tablet is what the records said when the recovery began: afterwards another one is primary.
+    A failed tablet is described as the records did when the recovery began: afterwards another one is primary.
     """
 
     def __init__(self, start: StartHooks) -> None:

@@ -1,4 +1,4 @@
-"""What is new in the judgement of a shard, compared with the one before."""
+"""The news in the judgement of a shard, compared with the one before."""
 
 from vtorc.core.facts.views import ShardView
 from vtorc.recovery.runner import Judgement

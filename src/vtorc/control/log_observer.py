@@ -13,7 +13,8 @@ from vtorc.core.election.last_primary import observed_term_of
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.forms.audit import AuditForm
-from vtorc.forms.shard import ShardState, healthy_sentence, shard_state
+from vtorc.forms.shard import healthy_sentence, shard_state
+from vtorc.forms.shard_states import ShardState
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 

@@ -1,7 +1,7 @@
 """Counters and sums of durations with labels, in the form that is sent to the HTTP server.
 
-Prometheus takes the first value that it sees of a series for its begin, and not for a change. What may be counted is
-therefore 0 from the start, where its labels are known.
+Prometheus takes the first value that it sees of a series for its begin, and not for a change. A counter is therefore 0
+from the start, where its labels are known.
 """
 
 from bisect import bisect_left

@@ -9,7 +9,7 @@ from vtorc.forms.webhook_state import WebhookForm
 
 
 class NoticeMetrics:
-    """What vtorc told others, as metrics."""
+    """Metrics of the notices that vtorc sends to others."""
 
     def __init__(self, webhook: Callable[[], WebhookForm | None]) -> None:
         """Ask `webhook` for its state each time; None where there is none."""

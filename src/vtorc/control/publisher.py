@@ -2,7 +2,7 @@
 
 A shard is told at once when there is news of it, at most fifty times a second. Positions alone, which move with every
 write, are told every few seconds, after all news. All work is cut into pieces of a millisecond or so, because the loops
-of the shards run beside it: timers were late by up to 28 ms while a turn was one piece.
+of the shards run beside it. Timers were late by up to 28 ms while a turn was one piece.
 """
 
 import asyncio
@@ -70,8 +70,8 @@ MOST_PER_TURN = 8
 """Most shards told in one turn, so that vtorc spends a tenth of a core on it at most."""
 
 YIELDS_FOR = 1.0
-"""Seconds from the start of a recovery that replaces a lost primary in which only news are told, unless it ends before:
-it needs the processor itself.
+"""Seconds from the start of a recovery that replaces a lost primary in which only news are told, unless it ends before.
+It needs the processor itself.
 """
 
 SUSPECTS_FOR = 0.25
@@ -188,7 +188,7 @@ class Publisher:
     def snapshot(self) -> Iterator[AnyFrame]:
         """Yield all that a server has to know that starts anew, the shards in the order of their names, metrics last.
 
-        A shard with news is told as it is when its turn comes, any other as it was told last: to make thousands again
+        A shard with news is told as it is when its turn comes, any other as it was told last. To make thousands again
         takes vtorc most of a second, in which a failover may need it. It is not told once more after that: later news
         would wait behind thousands of shards that the server knows. Of recoveries, decisions and audit entries only
         those are told that there were at the first turn: later ones are sent beside this.

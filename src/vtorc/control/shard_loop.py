@@ -27,9 +27,10 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.standing import NO_STANDING_HOLDS, StandingHolds
 from vtorc.core.facts.views import ShardView
-from vtorc.discovery.probe import SLOWEST_HURRY_AT
+from vtorc.discovery.probe_pace import SLOWEST_HURRY_AT
+from vtorc.discovery.shard_topology import ShardTopology
 from vtorc.discovery.topology import read_shard
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TopoError
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement, Runner, begun_with
@@ -59,8 +60,9 @@ class DecisionSettings:
 
 
 LOOK_AT_QUIET_EVERY = 0.2
-"""Seconds after which a shard is judged again while the silence of its replicas may prove that its primary stopped: an
-answer that brings nothing is no news."""
+"""Seconds after which a shard is judged again while the silence of its replicas may prove that its primary stopped. An
+answer that brings nothing is no news.
+"""
 
 QUIET_WITHIN = 6.0
 """Seconds of a primary's failure after which the silence of its replicas has told all that it can."""
@@ -190,7 +192,7 @@ class ShardLoop:
     def _rejudge_in(self, judgement: Judgement) -> float:
         """Return the seconds until the shard is judged again without news.
 
-        A vtorc that is late does that less often, unless a lost primary may need it: after the loss of a cell, the
+        A vtorc that is late does that less often, unless a lost primary may need it. After the loss of a cell, the
         shards that waited or had lost a replica took the processor from the recoveries.
         """
         every, primary = self._settings().rejudge_every, judgement.view.primary
@@ -347,7 +349,7 @@ class ShardLoop:
         await self._read_again(record)
 
     async def _obey(self, command: OperatorCommand) -> None:
-        """Carry out an operator's command, in whose course the shard has no recovery of its own."""
+        """Carry out an operator's command; the shard begins no recovery of its own meanwhile."""
         self._slot.leave()
         work = command.work(self._tools, self.watch, self._carrier.tell_step, command.switch)
         try:

@@ -1,9 +1,9 @@
 """Shares the shards of a fleet out among the vtorcs that are alive, through records in the topology server.
 
 Each vtorc writes its record every second, and reads those of the others. One whose record stays the same for the length
-of a lease is taken for dead. No promise rests on that: the shard lock keeps two vtorcs from acting on one shard, and a
-stand-in acts after a while whether or not the first vtorc seems alive. A vtorc that is alive in the topology server may
-still be cut off from the tablets.
+of a lease is taken for dead. No promise rests on that: the shard lock keeps two vtorcs from acting on one shard. A
+stand-in acts after a while, whether or not the first vtorc seems alive. A vtorc that is alive in the topology server
+may still be cut off from the tablets.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What has happened and was told to the HTTP server, kept for one that starts anew."""
+"""The past as the HTTP server was told it, kept for one that starts anew."""
 
 from collections import deque
 

@@ -49,7 +49,10 @@ class DemoVtorc:
         self._wanted.set()
 
     def end(self) -> None:
-        """End it at once; raises LabError if it has ended. What it had begun is undone as far as that goes."""
+        """End it at once; raises LabError if it has ended.
+
+        A recovery that it had begun is undone as far as that goes.
+        """
         if not self.is_running:
             raise LabError("vtorc has ended already")
         self._wanted.clear()

@@ -30,8 +30,8 @@ CONVERGENCE_DEADLINE = 90.0
 AT_REST = (6.0, 8.0)
 """Seconds, drawn at random, for which a healthy shard is left alone.
 
-The fault then comes at any moment between two probes of the primary, which has been at work for as long as vtorc needs
-to know it (`core.detection.thresholds.STEADY_FOR`), as the primaries of real clusters have.
+The fault then comes at any moment between two probes of the primary. It has been at work for as long as vtorc needs to
+know it (`core.detection.thresholds.STEADY_FOR`). So have the primaries of real clusters.
 """
 
 

@@ -14,7 +14,7 @@ class DemoFault:
     key: str
     """The key that brings it about."""
     what: str
-    """What happens, with a place for the name of the tablet."""
+    """The event in words, with a place for the name of the tablet."""
     of_tablet: bool
     """Whether it is about one tablet; the others are about the whole cluster."""
     ends_writes: bool
@@ -22,7 +22,7 @@ class DemoFault:
 
     @property
     def help(self) -> str:
-        """What happens to any tablet."""
+        """The event in words, for any tablet."""
         return self.what.format("a tablet")
 
 

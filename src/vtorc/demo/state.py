@@ -1,4 +1,6 @@
-"""What is broken in a demo, as its pages are told: the real state of the servers, whatever vtorc sees of them."""
+"""The list of what is broken in a demo, as its pages are told: the real state of the servers, whatever vtorc sees of
+them.
+"""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,6 @@
-"""What decides in a shard: a plan holds while that stays. Positions move with each write, and are no part of it."""
+"""The facts that decide in a shard: a plan holds while these stay. Positions move with each write, and are none of
+them.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the client of one request may ask for, by its role, its keyspaces, and how often it asked of late."""
+"""The right of a client to make one request, by its role, its keyspaces, and how often it asked of late."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from vtorc.forms.access import Caller, Means, Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a kind of request needs."""
+    """The rights that a kind of request needs."""
 
     role: Role
     """The least role that it is taken from."""

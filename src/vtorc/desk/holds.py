@@ -28,7 +28,7 @@ _NOT_ASKED_FOR = (Purpose.SWITCH, Purpose.STOPPED_REPLICATION, Purpose.SETTING)
 _ASKED_FOR = tuple(each.value for each in Purpose if each not in _NOT_ASKED_FOR)
 
 _STOPS_ALL = frozenset({Effect.NO_FAILOVER, Effect.NO_REPAIR})
-"""What the switch that stops all recoveries does, as a hold."""
+"""The switch that stops all recoveries, as a hold."""
 
 
 class HoldDesk:

@@ -26,7 +26,7 @@ from vtorc.recovery.stop import CLOCK_DEADLINE, as_if_stopped_now
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What a reparent would do, as far as can be told now."""
+    """The course of a reparent, as far as it can be told now."""
 
     to: TabletAlias | None = None
     """The tablet that would become primary; None if none can."""

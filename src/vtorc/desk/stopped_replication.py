@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from vtorc.control.hold_book import HoldBook
 from vtorc.control.operator_command import CommandWork
+from vtorc.core.decision.operator_guards import STOPS
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.holds import Effect, Hold, HoldScope, Purpose
@@ -19,7 +20,6 @@ from vtorc.recovery.session import RecoveryTools, StepListener
 STOPPED_FOR = 3600
 """Seconds for which replication stays stopped, unless the operator says otherwise."""
 
-_STOPS = (Recovery.STOP_REPLICATION, Recovery.STOP_REPLICATION_NICELY)
 _STARTS = (Recovery.START_REPLICATION, Recovery.RESTART_REPLICATION, Recovery.REPARENT_TABLET)
 
 
@@ -45,7 +45,7 @@ class TabletOrder:
             tools: RecoveryTools, watch: ShardWatch, heard: StepListener, switch: CancelSwitch
         ) -> RecoveryRecord:
             commands = Commands(tools, watch, heard, switch)
-            if self.begun.recovery in _STOPS:
+            if self.begun.recovery in STOPS:
                 return await self._stop(commands, holds)
             record = await commands.change_tablets(self.policy, self.aliases, begun=self.begun)
             if self.begun.recovery in _STARTS and record.outcome is Outcome.SUCCEEDED:

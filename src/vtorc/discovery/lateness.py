@@ -1,9 +1,9 @@
-"""How late vtorc itself is, and a clock and deadlines that do not count it against anyone else.
+"""How late vtorc itself is, and a clock and deadlines that count it against no other process.
 
 A process that is stopped, starved of processor or busy reads answers late. By its own timers, servers that answered
 long ago are silent then. So a beat times the event loop, and one that comes late shows for how long nothing was read.
-The clock of all evidence leaves that time out. A late vtorc is slower then, but neither wrong nor blind: as long as the
-loop goes round at all, the seconds of this clock pass.
+The clock of all evidence leaves that time out. A late vtorc is then slower, but still right, and it still sees. As long
+as the loop goes round at all, the seconds of this clock pass.
 """
 
 import asyncio
@@ -30,8 +30,9 @@ _CREEP = 1e-3
 
 _LOOK_AGAIN = 0.02
 _LOOKS = 5
-"""After lateness a deadline that has passed is looked at so often again, each time so many seconds later: answers that
-came meanwhile need some rounds of the loop to be read."""
+"""After lateness, a deadline that has passed is looked at so often again, each time so many seconds later. Answers that
+came meanwhile need some rounds of the loop to be read.
+"""
 
 _ROUNDING = 1e-6
 """Seconds that a timer may come early."""

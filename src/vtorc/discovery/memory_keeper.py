@@ -38,8 +38,8 @@ class ShardMemoryStore(Protocol):
 
 
 class MemoryKeeper:
-    """Hands the memory of shards to a store: what is due at once in the same turn of the event loop, all else with all
-    other shards every few seconds.
+    """Hands the memory of shards to a store. News that is due at once goes in the same turn of the event loop, all else
+    with all other shards every few seconds.
     """
 
     def __init__(

@@ -22,8 +22,9 @@ HELD = 0.02
 """Seconds that a slot is held for an answer while the event loop is idle; what takes longer waits for the network."""
 
 ROUNDS = 30.0
-"""Seconds that a call takes longer for each second by which a beat of the event loop is late on average: it goes
-through a dozen rounds of the loop and more."""
+"""Seconds that a call takes longer for each second by which a beat of the event loop is late on average. It goes
+through a dozen rounds of the loop and more.
+"""
 
 _TURN_OF_THE_LAST = 4
 """Every so many slots go to the least urgent question that waits, so that a storm leaves the calm shards watched."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
-from vtorc.discovery.watch import ShardTopology
+from vtorc.discovery.shard_topology import ShardTopology
 from vtorc.errors import NoNode, TopoError, TopoUnsupported
 from vtorc.topo.server import TopoServer
 

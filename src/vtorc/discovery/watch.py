@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vtorc.core.election.unexplained_ackers import client_count_after, client_count_without
 from vtorc.core.facts.client_count import ClientCount
@@ -10,7 +10,7 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.holds import NO_HOLDS, Hold, HoldsOnShard
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
-from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
+from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.remembered import RememberedTablet, ShardMemory, is_due_at_once, is_due_soon
 from vtorc.core.facts.repeats import repeats
 from vtorc.core.facts.tablet_memory import TabletMemory
@@ -18,29 +18,13 @@ from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.direct import ask_while_silent
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import KeepTime, MemoryKeeper
-from vtorc.discovery.probe import SLOWEST_HURRY_AT, ProbePace, TabletProbe
+from vtorc.discovery.probe import TabletProbe
 from vtorc.discovery.probe_budget import Lane, ProbeBudget
+from vtorc.discovery.probe_pace import SLOWEST_HURRY_AT, ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
 from vtorc.discovery.signals import Sentinel, watch_signals
 from vtorc.tablet.api import TabletManager
 from vtorc.tablet.sending import context_without_checks
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardTopology:
-    """A shard as one reading of the topology server found it."""
-
-    read_at: float
-    """When the reading began, in seconds on the clock."""
-    cells: frozenset[str]
-    """All cells that exist, also those that could not be read."""
-    keyspace_record: KeyspaceRecord
-    shard_record: ShardRecord
-    tablets: tuple[TabletRecord, ...]
-    unreachable_cells: dict[str, str] = field(default_factory=dict)
-    """The cells that could not be read, each with the reason."""
-    bad_records: dict[TabletAlias, str] = field(default_factory=dict)
-    """The tablets with unreadable records, each with the reason."""
-
 
 HoldsSource = Callable[[ShardId, Collection[TabletAlias]], HoldsOnShard]
 """Returns the holds that are in force on a shard with these tablets."""
@@ -86,9 +70,9 @@ class ShardWatch:
     ) -> None:
         """Ask within the fleet's `budget`; without one the shard has a budget of its own.
 
-        Without a `keeper` nothing outlives this process. `remembered` is what an earlier watch of this process left,
-        as it is worth now; None if there was none, and what the keeper recalls counts. `holds` is asked for each view;
-        `note_holds` tells that its answer has changed.
+        Without a `keeper` nothing outlives this process. `remembered` is what an earlier watch of this process left, as
+        it is worth now. If it is None, what the keeper recalls counts. `holds` is asked for each view; `note_holds`
+        tells that its answer has changed.
         """
         self.shard = shard
         self._keeper = keeper

@@ -1,7 +1,7 @@
 """The frames between vtorc and its HTTP server, which is a process of its own.
 
 vtorc sends what it knows; the server keeps the last of each, and sends requests of operators back. One frame is one
-JSON object with its type under `frame`. vtorc never waits for the server: `FrameSink.send` returns at once, and a frame
+JSON object with its type under `frame`. vtorc never waits for the server: `FrameSink.send` returns at once. A frame
 that could not be sent in time is replaced by the next one of the same `key`.
 """
 

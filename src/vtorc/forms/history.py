@@ -11,7 +11,8 @@ from vtorc.forms.findings import SEVERITIES, FindingForm
 from vtorc.forms.fleet import InForceForm, WhyForm
 from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.recovery import HookRunForm, RecoveryForm, StepForm
-from vtorc.forms.shard import ShardForm, ShardState
+from vtorc.forms.shard import ShardForm
+from vtorc.forms.shard_states import ShardState
 from vtorc.forms.times import rfc3339
 from vtorc.history.reader import HistoryReader, InForce, Selection
 from vtorc.history.store import DECIDED, StoredDecision, StoredRecovery, StoredRun

@@ -1,6 +1,5 @@
 """The form of a shard: its state in one word and one sentence, its tablets, what is wrong, and what is done."""
 
-import enum
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -15,24 +14,12 @@ from vtorc.forms.findings import FindingForm, finding_form
 from vtorc.forms.hold import HoldForm, hold_form
 from vtorc.forms.readiness import ReadinessForm
 from vtorc.forms.recovery import RunningForm
+from vtorc.forms.shard_states import ShardState
 from vtorc.forms.tablet import Moment, TabletForm, tablet_form
 from vtorc.forms.times import rfc3339_or_none
 
 if TYPE_CHECKING:  # the server process, which is to start soon, needs none of what carries out recoveries
     from vtorc.recovery.runner import Judgement
-
-
-class ShardState(enum.Enum):
-    """The state of a shard in one word, best first."""
-
-    HEALTHY = "healthy"
-    """It has nothing that vtorc could find wrong."""
-    REPAIRING = "repairing"
-    """vtorc carries out a recovery, or is about to."""
-    STANDING_STILL = "standing_still"
-    """Something is wrong, and vtorc does nothing about it, for the reason that its sentence gives."""
-    UNKNOWN = "unknown"
-    """Not one of its tablets has been asked yet."""
 
 
 class AcksForm(Form, frozen=True, kw_only=True):
@@ -90,8 +77,9 @@ class ShardForm(Form, frozen=True, kw_only=True):
     running: RunningForm | None
     """The recovery in progress; None if there is none."""
     ready: ReadinessForm | None = None
-    """What would follow if the primary died now; None without a primary that answers, without a policy, and before it
-    was worked out, which takes up to a minute in a large fleet."""
+    """The answer to "what if the primary died now?". None without a primary that answers, without a policy, and until
+    it is worked out, which takes up to a minute in a large fleet.
+    """
     holds: list[HoldForm] = field(default_factory=list)
     """The holds of operators on the shard as a whole, by number; those on a tablet or its cell alone are with the
     tablet."""

@@ -1,15 +1,10 @@
 """The form of an event for the webhook."""
 
-from typing import Literal
-
+from vtorc.config.notify_kinds import EventKind
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.base import Form
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.recovery import RecoveryForm
-
-WEBHOOK_KINDS = ("recovery", "problem", "news", "request")
-"""What is told: recoveries that ended, decisions about problems with their ends, news about the fleet, requests of
-operators."""
 
 
 class EventForm(Form, frozen=True, kw_only=True):
@@ -17,7 +12,7 @@ class EventForm(Form, frozen=True, kw_only=True):
 
     id: str
     """Its permanent name: an event that comes twice has the same one."""
-    kind: Literal["recovery", "problem", "news", "request"]
+    kind: EventKind
     """What it is about; the field of that name has the rest."""
     at: str
     """When it happened."""

@@ -1,4 +1,4 @@
-"""What tells one file from another that was put in its place."""
+"""The marks that tell one file from another that was put in its place."""
 
 from pathlib import Path
 

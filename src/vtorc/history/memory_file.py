@@ -1,6 +1,6 @@
-"""What vtorc remembers of its shards in one SQLite file, so that a restart forgets nothing.
+"""The memory of all shards in one SQLite file, so that a restart forgets nothing.
 
-Nothing rests on the file: without it a vtorc that starts takes what it does not know for unknown, and refuses more.
+No promise rests on the file: without it a vtorc that starts takes more for unknown, and refuses more.
 """
 
 import contextlib

@@ -19,6 +19,7 @@ import structlog
 from vtorc.errors import OrdersFileError
 from vtorc.history.file_identity import FileIdentity, file_identity
 from vtorc.history.orders_schema import APPLICATION, STEPS
+from vtorc.history.schema import version_of
 
 _BUSY = 2.0
 """Seconds that a statement waits for another process that reads the file."""
@@ -160,7 +161,7 @@ class OrdersFile:
     def _made_again(self, old: sqlite3.Connection) -> sqlite3.Connection:
         """Write all orders to a new file, as the old one was moved or deleted while it was open.
 
-        What SQLite kept beside the old one belongs to no new file: it would be read as if it did.
+        The files that SQLite kept beside the old one go with it: they would be read as those of the new one.
         """
         for part in ("-wal", "-shm"):
             Path(self.path + part).unlink(missing_ok=True)
@@ -179,7 +180,7 @@ class OrdersFile:
     # --- versions
 
     def _bring_up_to_date(self, db: sqlite3.Connection) -> None:
-        version = _version(db)
+        version = version_of(db)
         self._is_newer = version > len(self._steps)
         if 0 < version < len(self._steps):
             self._keep_copy(db, version)
@@ -199,7 +200,7 @@ class OrdersFile:
 
     def _newer(self, db: sqlite3.Connection) -> str:
         return (
-            f"it is of version {_version(db)}, and this vtorc writes version {len(self._steps)}; start a vtorc at "
+            f"it is of version {version_of(db)}, and this vtorc writes version {len(self._steps)}; start a vtorc at "
             f"least as new as the one that made it, or move it away"
         )
 
@@ -217,8 +218,3 @@ def _copy(db: sqlite3.Connection, path: str) -> None:
 def _make_readable_for_owner_only(path: str) -> None:
     """Create a file with those rights, which SQLite gives to the files beside it too; one that exists is left."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-
-
-def _version(db: sqlite3.Connection) -> int:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    return int(version)

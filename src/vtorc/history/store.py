@@ -1,5 +1,5 @@
-"""Writes the history to one SQLite file: recoveries with their steps and safety arguments, decisions with what vtorc
-saw, the ends of both, and what operators asked for.
+"""Writes the history to one SQLite file. It has recoveries with their steps and safety arguments, decisions with what
+vtorc saw, the ends of both, and what operators asked for.
 """
 
 import json
@@ -89,7 +89,7 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAudit:
-    """What an operator asked for, and what came of it; `at` is in nanoseconds since the Unix epoch.
+    """An operator's request, and what came of it; `at` is in nanoseconds since the Unix epoch.
 
     `detail` holds the whole entry.
     """

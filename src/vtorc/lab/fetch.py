@@ -4,9 +4,9 @@ Other parts are fetched by their names: `python3 -m vtorc.lab.fetch consul`.
 
 `make setup` fetches promtool, Chromium, Consul and ZooKeeper in the same way, which only the tests need.
 
-Nothing of the system is replaced and no root is needed. Fetched parts stay in the user's cache under their resolved
-version, and the project's parts folder links to them. So a fresh clone need not fetch them again. The module uses the
-standard library only, since it runs before there is a virtual environment.
+The system stays as it is, and no root is needed. Fetched parts stay in the user's cache under their resolved version,
+and the project's parts folder links to them. So a fresh clone need not fetch them again. The module uses the standard
+library only, since it runs before there is a virtual environment.
 """
 
 import argparse
@@ -54,7 +54,8 @@ _UNUSED = ("perl", "libperl", "libdb5", "libgdbm", "gcc-", "openssl-provider-leg
 # A headless browser draws without drivers of graphics cards, shows no icons, and runs no script of a package.
 _UNUSED_BY_CHROMIUM = ("perl", "libperl", "libllvm", "libz3", "libgl1-mesa-dri", "adwaita-icon-theme", "iso-codes")
 
-# What ZooKeeper loads to serve clients, also over TLS; not its web server, nor what counts for other monitors.
+# The libraries that ZooKeeper loads to serve clients, also over TLS; its web server and its metrics for others are left
+# out.
 _PACKAGES_OF_ZOOKEEPER = (
     "libslf4j-java",
     "libnetty-java",

@@ -85,8 +85,8 @@ class HeldConnection(asyncio.BufferedProtocol):
 async def hold(address: tuple[str, int], credentials: MysqlCredentials) -> HeldConnection:
     """Log in to the mysqld at this host and port, and keep the session open.
 
-    Raises MysqlError within about `CONNECT_DEADLINE`. Its number is 2002 when no server could be reached, MySQL's own
-    when the server refuses, and 0 when the driver does not understand the server.
+    Raises MysqlError within about `CONNECT_DEADLINE`. Its number is MySQL's own when the server refuses. It is 2002
+    when no server could be reached, and 0 when the driver does not understand the server.
     """
     raw = new_connection(address, credentials, CONNECT_DEADLINE)
     try:

@@ -64,8 +64,8 @@ _VARIABLES = {
 def filled(command: str, words: Mapping[str, str]) -> str:
     """Return a command with its placeholders filled in; those without a value stay as they are.
 
-    What a shell could take for more than text becomes an underscore: a description has quotes and semicolons, and a
-    host name comes from a record that others write. The variables have the same values unchanged.
+    Replaces all that a shell could take for more than text by an underscore. A description has quotes and semicolons,
+    and a host name comes from a record that others write. The variables have the same values unchanged.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -94,7 +94,7 @@ async def run_command(shell: str, command: str, words: Mapping[str, str], limit:
 
 
 async def _run(shell: str, file: str, environment: Mapping[str, str], limit: float) -> tuple[str, str]:
-    # A pipe of our own: asyncio tells the end of a process only once its pipes are closed, and a command may leave a
+    # A pipe of our own, as asyncio tells the end of a process only once its pipes are closed. A command may leave a
     # process behind that keeps them open.
     reading, writing = os.pipe()
     output = _Tail()

@@ -1,4 +1,4 @@
-"""What vtorc and its notifier tell each other: one JSON object a line."""
+"""The messages between vtorc and its notifier: one JSON object a line."""
 
 from typing import Literal
 

@@ -1,7 +1,7 @@
 """Lets the tablet to be promoted apply all transactions that must survive; after a failure it tries the next choice.
 
 All choices together get one deadline. When each of them had its own, five choices waited in turn for the same relay log
-that a metadata lock held up: all replicas stood still for 150 s under the shard lock, again and again.
+that a metadata lock held up. All replicas stood still for 150 s under the shard lock, again and again.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
-from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import TabletError
@@ -139,7 +138,11 @@ class CatchUp:
             f"fetch from {source}",
             alias,
             self.session.tablets.set_replication_source(
-                self._record_of(alias), source, semi_sync=False, force_start=True, wait_position=position
+                self.session.tablet_in(self.view, alias).record,
+                source,
+                semi_sync=False,
+                force_start=True,
+                wait_position=position,
             ),
             deadline=within,
         )
@@ -173,7 +176,7 @@ class CatchUp:
         status = await self.session.try_step(
             "read position",
             alias,
-            self.session.tablets.replication_status(self._record_of(alias)),
+            self.session.tablets.replication_status(self.session.tablet_in(self.view, alias).record),
             deadline=self.session.tools.deadlines.grace,
         )
         if status is None:
@@ -208,7 +211,7 @@ class CatchUp:
 
         A tablet that does not answer is dropped from the stopped ones.
         """
-        record, tablets = self._record_of(alias), self.session.tablets
+        record, tablets = self.session.tablet_in(self.view, alias).record, self.session.tablets
         rest = {each: it for each, it in stopped.items() if each != alias}
         try:
             within = self.session.tools.deadlines.stop
@@ -228,7 +231,7 @@ class CatchUp:
         await self.session.step(
             "apply relay log",
             alias,
-            self.session.tablets.wait_for_position(self._record_of(alias), position),
+            self.session.tablets.wait_for_position(self.session.tablet_in(self.view, alias).record, position),
             deadline=within,
         )
 
@@ -275,12 +278,6 @@ class CatchUp:
                 else:
                     raise error
         return best, errors
-
-    def _record_of(self, alias: TabletAlias) -> TabletRecord:
-        tablet = self.view.tablet(alias)
-        if tablet is None:
-            raise self.session.fail(f"{alias} has left the shard")
-        return tablet.record
 
 
 def record_choice(session: RecoverySession, choice: Choice) -> None:

@@ -16,7 +16,6 @@ from vtorc.core.election.stop_targets import tablets_to_stop
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
-from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView
 from vtorc.recovery.catch_up import CatchUp, record_choice
@@ -67,7 +66,7 @@ class EmergencyReparent:
             Promotion(
                 view=self.view,
                 policy=self.policy,
-                winner=self._record_of(winner),
+                winner=self.session.tablet_in(self.view, winner).record,
                 position=position,
                 replicas=self._replicas_to_repoint(winner, stopped, choice),
                 action=JOURNAL_ACTION,
@@ -99,7 +98,7 @@ class EmergencyReparent:
         expected = {**stopped, winner: replace(stopped[winner], executed=has, received=has)}
         confirmed = await still_stopped(
             self.session,
-            {alias: self._record_of(alias) for alias in stopped},
+            {alias: self.session.tablet_in(self.view, alias).record for alias in stopped},
             expected,
             fetch_sources={winner: stopped[choice.source].server_uuid} if choice.source is not None else {},
         )
@@ -126,13 +125,7 @@ class EmergencyReparent:
         """
         left_alone = rolled_back(self.view)
         return tuple(
-            ReplicaToRepoint(self._record_of(alias), each.received, each)
+            ReplicaToRepoint(self.session.tablet_in(self.view, alias).record, each.received, each)
             for alias, each in sorted(stopped.items())
             if alias != winner and alias not in left_alone and choice.required.contains(each.received)
         )
-
-    def _record_of(self, alias: TabletAlias) -> TabletRecord:
-        tablet = self.view.tablet(alias)
-        if tablet is None:
-            raise self.session.fail(f"{alias} has left the shard")
-        return tablet.record

@@ -42,9 +42,7 @@ class FirstElection:
             self.session.mark("elected")
         else:
             ready = await CatchUp(self.session, self.view, self._choose_from).run(present)
-        winner = self.view.tablet(ready.winner)
-        if winner is None:
-            raise self.session.fail(f"{ready.winner} has left the shard")
+        winner = self.session.tablet_in(self.view, ready.winner)
         self.session.winner = winner.alias
         await promote(
             self.session,

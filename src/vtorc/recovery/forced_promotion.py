@@ -1,7 +1,7 @@
 """Promotes the tablet that an operator names, at a data loss that this operator has accepted.
 
-It is for what the election refuses: diverged logs, lost copies, tablets that cannot be reached. vtorc never does it by
-itself; `.importlinter` keeps automatic code from importing it.
+It is for what the election refuses: diverged logs, lost copies, tablets that cannot be reached. It is never done
+without an operator: `.importlinter` keeps automatic code from importing it.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,6 @@ from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.election.stop_targets import tablets_to_stop
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
-from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.recovery.emergency import JOURNAL_ACTION
@@ -98,7 +97,9 @@ class ForcedPromotion:
         await self.session.step(
             "apply relay log",
             self.named,
-            self.session.tablets.wait_for_position(self._record_of(self.named), stopped[self.named].received),
+            self.session.tablets.wait_for_position(
+                self.session.tablet_in(self.view, self.named).record, stopped[self.named].received
+            ),
             deadline=self.session.tools.deadlines.catch_up,
         )
 
@@ -109,7 +110,7 @@ class ForcedPromotion:
 
         A tablet that started again may hold more than the estimate says, so it counts as not reached.
         """
-        records = {alias: self._record_of(alias) for alias in stopped}
+        records = {alias: self.session.tablet_in(self.view, alias).record for alias in stopped}
         confirmed = await still_stopped(self.session, records, stopped, fetch_sources={})
         self._check_data_loss(confirmed)
         return confirmed
@@ -121,11 +122,11 @@ class ForcedPromotion:
             Promotion(
                 view=self.view,
                 policy=self.policy,
-                winner=self._record_of(self.named),
+                winner=self.session.tablet_in(self.view, self.named).record,
                 position=position,
                 replicas=tuple(
                     # A tablet that has what the new primary lacks stays as it is, for an operator to look at.
-                    ReplicaToRepoint(self._record_of(alias), each.received, each)
+                    ReplicaToRepoint(self.session.tablet_in(self.view, alias).record, each.received, each)
                     for alias, each in sorted(stopped.items())
                     if alias != self.named and position.contains(each.received)
                 ),
@@ -133,9 +134,3 @@ class ForcedPromotion:
                 first=False,
             ),
         )
-
-    def _record_of(self, alias: TabletAlias) -> TabletRecord:
-        tablet = self.view.tablet(alias)
-        if tablet is None:
-            raise self.session.fail(f"{alias} has left the shard")
-        return tablet.record

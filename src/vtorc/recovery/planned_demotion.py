@@ -3,8 +3,8 @@
 vttablet switches the source side off once the server is read-only (Vitess `rpc_replication.go`, DemotePrimary). MySQL
 then waits for the thread that receives acknowledgements. That thread looks up once a second, or when an acknowledgement
 comes or the connection of a replica that acknowledges closes (seen with MySQL 9.7). So one such replica is disconnected
-as soon as MySQL tells that commits wait for no acknowledgements any more: from then on none can wait for that replica.
-Whatever goes wrong here, the demotion only takes as long as without it.
+as soon as MySQL tells that commits wait for no acknowledgements any more. From then on no commit can wait for that
+replica. Whatever goes wrong here, the demotion only takes as long as without it.
 """
 
 import asyncio

@@ -91,7 +91,7 @@ class Repairs:
         The term is that of the shard record, which the tablet itself has written. Raises RecoveryFailed if it is
         primary no longer.
         """
-        tablet, term = self._tablet(alias), self.view.shard_record.primary_term_start
+        tablet, term = self.session.tablet_in(self.view, alias), self.view.shard_record.primary_term_start
         status = await self.session.step("read tablet type", alias, self.session.tablets.full_status(tablet.record))
         if status.tablet_type is not TabletType.PRIMARY:
             raise self.session.fail(f"{alias} is no longer primary by its own account")
@@ -108,7 +108,7 @@ class Repairs:
 
     async def drain(self, alias: TabletAlias) -> None:
         """Take a replica out of the shard: it goes on to replicate, and neither acknowledges nor serves."""
-        record, tablets = self._tablet(alias).record, self.session.tablets
+        record, tablets = self.session.tablet_in(self.view, alias).record, self.session.tablets
         await self.session.check_lock()
         await self.session.step("drain it", alias, tablets.change_type(record, TabletType.DRAINED, semi_sync=False))
 
@@ -141,7 +141,7 @@ class Repairs:
         return is_held, replica.status is not None and replica.status.semi_sync.replica_enabled, replica.alias
 
     async def _fix_replica(self, alias: TabletAlias, codes: set[Code], primary: TabletView) -> None:
-        replica = self._tablet(alias)
+        replica = self.session.tablet_in(self.view, alias)
         tablets = self.session.tablets
         semi_sync = self._acknowledges_afterwards(replica, codes, primary)
         if Code.REPLICA_IS_WRITABLE in codes:
@@ -164,8 +164,8 @@ class Repairs:
     def _acknowledges_afterwards(self, replica: TabletView, codes: Set[Code], primary: TabletView) -> bool:
         """Return whether the replica's side of semi-sync is on after the repair.
 
-        A replica that the primary may count on keeps it until a decision says otherwise, and one that acknowledges only
-        for want of others gets it by a decision.
+        A replica that the primary may count on keeps it until a decision says otherwise. One that acknowledges only for
+        want of others gets it by a decision.
         """
         if Code.REPLICA_SEMI_SYNC_MUST_NOT_BE_SET in codes:
             return False
@@ -317,7 +317,7 @@ class Repairs:
             )
 
     async def _reconcile(self, alias: TabletAlias, primary: TabletView) -> None:
-        stale = self._tablet(alias)
+        stale = self.session.tablet_in(self.view, alias)
         await self.session.demote(stale.record, force=True)
         await self._prepare_to_repoint(stale, primary)
         try:
@@ -380,9 +380,3 @@ class Repairs:
         if primary is None:
             raise self.session.fail("the shard has no primary")
         return primary
-
-    def _tablet(self, alias: TabletAlias) -> TabletView:
-        tablet = self.view.tablet(alias)
-        if tablet is None:
-            raise self.session.fail(f"{alias} has left the shard")
-        return tablet

@@ -12,7 +12,7 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.views import ShardView
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.errors import LockLost, TabletError
 from vtorc.recovery.cancelling import CancelSwitch
@@ -251,6 +251,13 @@ class RecoverySession:
         self.errant = refusal.errant
         stop_errors = (f"; {alias} did not stop: {text}" for alias, text in sorted(self.stop_errors.items()))
         return RecoveryRefused("".join((refusal.sentence, *stop_errors)), rule=refusal.rule)
+
+    def tablet_in(self, view: ShardView, alias: TabletAlias) -> TabletView:
+        """Return a tablet of the view that is acted on; raises RecoveryFailed if the shard has it no more."""
+        tablet = view.tablet(alias)
+        if tablet is None:
+            raise self.fail(f"{alias} has left the shard")
+        return tablet
 
     def fail(self, sentence: str) -> RecoveryFailed:
         """Return the error to raise when a necessary step has failed."""

@@ -1,7 +1,7 @@
 """Changes one or several replicas as an operator asks, under the shard lock and with the guards of vtorc's own repairs.
 
-Starting, restarting and re-pointing are the very repairs of `recovery.repairs`. What they would not do by themselves is
-stopped replication, which leaves a replica as it is until the operator starts it again.
+Starting, restarting and re-pointing are the very repairs of `recovery.repairs`. Stopping replication is none of them:
+it leaves a replica as it is until the operator starts it again.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class TabletChange:
 
         Raises RecoveryRefused before anything was changed, RecoveryFailed, TabletError or LockLost.
         """
-        tablets = [self._tablet(alias) for alias in self.aliases]
+        tablets = [self.session.tablet_in(self.view, alias) for alias in self.aliases]
         for tablet in tablets:
             if why := why_refused(self.command, self.view, self.policy, tablet, self.session.tools.clock.now()):
                 raise RecoveryRefused(f"{self.command.value} of {tablet.alias} is refused: {why[1]}", rule=why[0])
@@ -139,9 +139,3 @@ class TabletChange:
                 return threads == (ThreadState.STOPPED, ThreadState.STOPPED)
             case _:
                 return False
-
-    def _tablet(self, alias: TabletAlias) -> TabletView:
-        tablet = self.view.tablet(alias)
-        if tablet is None:
-            raise self.session.fail(f"{alias} has left the shard")
-        return tablet

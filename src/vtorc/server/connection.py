@@ -10,8 +10,8 @@ from vtorc.server.access.certificate import CERTIFICATE, Certificate, peer_certi
 from vtorc.server.slow_client import CUT_OFF
 
 MOST_CONNECTIONS = 640
-"""Connections of one listener. A further one takes the place of the one that has been without a whole request longest,
-so that clients that only hold connections keep no other out; if all have one, it is closed.
+"""Connections of one listener. A further one takes the place of the one that has been without a whole request longest;
+if all have one, it is closed. So clients that only hold connections keep no other out.
 """
 
 LEAST_IDLE = 1.0
@@ -34,8 +34,8 @@ TAKES_WITHIN = 15.0
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which by itself waits for ever for the rest of a request, and for a client to take its
-    answer, and takes headers of any length.
+    """uvicorn's protocol with limits. By itself it takes headers of any length. It waits for ever for the rest of a
+    request, and for a client to take its answer.
     """
 
     def __init__(self, *args: Any, **more: Any) -> None:

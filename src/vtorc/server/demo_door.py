@@ -16,7 +16,7 @@ STATE = "state"
 
 
 class DoorReply(Form, frozen=True, kw_only=True):
-    """What the demo answers; one of the two is there."""
+    """An answer of the demo; one of the two is there."""
 
     ok: str | None = None
     """The text for the operator; None if the command was refused."""
@@ -46,7 +46,7 @@ class DemoFaultForm(Form, frozen=True, kw_only=True):
 
 
 class DemoStateForm(Form, frozen=True, kw_only=True):
-    """What is broken in a demo, and what can be."""
+    """The servers of a demo: what is broken at them, and what can be."""
 
     tablets: list[DemoTabletForm]
     """All tablets, by alias."""

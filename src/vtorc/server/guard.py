@@ -1,4 +1,4 @@
-"""What stands before all routes: clean paths, no foreign pages, bounded bodies, and headers that browsers heed."""
+"""The guard before all routes: clean paths, no foreign pages, bounded bodies, and headers that browsers heed."""
 
 import asyncio
 import contextlib

@@ -17,18 +17,18 @@ Answer = Callable[[RequestFrame], Awaitable[ReplyFrame]]
 """Answers a request of an operator."""
 
 MOST_SECONDS = 0.001
-"""Seconds after which the next frame waits: the loops of the shards run beside it, and a frame of a snapshot is made
+"""Seconds after which the next frame waits. The loops of the shards run beside it, and a frame of a snapshot is made
 only when it is sent.
 """
 
 REST = 0.002
-"""Seconds that it waits then. A new server is told thousands of shards, and a failover beside that took twice as long
-while each round of the event loop told some of them.
+"""Seconds that it waits then. A new server is told thousands of shards. A failover beside that took twice as long while
+each round of the event loop told some of them.
 """
 
 AT_ONCE = 1 << 15
-"""Bytes from which on frames are sent: of small ones the kernel keeps few, and each time that it has no room costs a
-change between the processes.
+"""Bytes from which on frames are sent. Of small ones the kernel keeps few, and each time that its room is used up costs
+a change between the processes.
 """
 
 MOST_REQUESTS = 64

@@ -45,7 +45,7 @@ Listener = Callable[[AnyFrame], None]
 
 
 class ServerMemory:
-    """What vtorc knows, as it was told last."""
+    """The server's copy of what vtorc knows, as it was told last."""
 
     def __init__(self, *, revision: int = 0) -> None:
         """Begin with nothing; `revision` is to be higher than that of any server before, so that none is mistaken."""

@@ -15,7 +15,7 @@ def origin_of(connection: HTTPConnection) -> str:
     """Return the address that a request came from; of a proxy on this host, the address that it names.
 
     A proxy names its client in X-Forwarded-For, at the end, after what the client itself may have put there. The word
-    of any other client counts as nothing. The same is true of an address of this host: a proxy that names its clients
+    of any other client counts as nothing. The same is true of an address of this host. A proxy that names its clients
     elsewhere, such as in X-Real-IP, passes on an X-Forwarded-For that the client wrote.
     """
     client = connection.client.host if connection.client is not None else ""

@@ -1,4 +1,4 @@
-"""What a container platform asks: whether vtorc lives, and whether it knows its shards."""
+"""The answers to a container platform: whether vtorc lives, and whether it knows its shards."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What clients of some keyspaces see: each set of keyspaces has a memory and routes of its own.
+"""The view of clients that may see some keyspaces only: each set of keyspaces has a memory and routes of its own.
 
 No route has to leave anything out: what a client may not know of is not in the memory that its answers come from.
 """

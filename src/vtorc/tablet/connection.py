@@ -39,8 +39,8 @@ class Connection:
 
     `unknown_calls` names the calls that the process does not implement. It is cleared when the connection is lost, and
     so is the alias of the tablet that answers. An address may pass to another tablet while the record of the earlier
-    one still exists, and calls to the earlier one must not reach it. Vitess' vtgate checks the alias for the same
-    reason (`go/vt/discovery/tablet_health_check.go`).
+    one still exists. Calls to the earlier one must not reach it. Vitess' vtgate checks the alias for the same reason
+    (`go/vt/discovery/tablet_health_check.go`).
     """
 
     def __init__(self, address: Address, settings: ClientSettings, timeout: Timeout = asyncio.timeout) -> None:
@@ -158,7 +158,7 @@ class Connection:
     async def _dialled(self, call: str) -> grpc.aio.Channel:
         """Connect; calls that need a connection at the same time share one attempt.
 
-        It ends with the last of them that waits: a later call gets an attempt of its own, so that its error is of the
+        It ends with the last of them that waits. A later call gets an attempt of its own, so that its error is of the
         present.
         """
         if self._dial is None:

@@ -2,7 +2,7 @@
 
 A lock is confirmed before a step that cannot be undone. Between that and the call itself the process may stand still
 (SIGSTOP, a paused virtual machine, no processor time) for longer than its lease lasts. It then goes on with its next
-instruction, not with its timers, and would send a promotion under a lock that another vtorc holds by now.
+instruction, before its timers. So it would send a promotion under a lock that another vtorc holds by now.
 """
 
 import contextlib

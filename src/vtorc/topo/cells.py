@@ -22,7 +22,7 @@ CallListener = Callable[[str, str, float, bool], None]
 """Told of each call that has ended: its operation by Vitess' name, the cell, its seconds, and whether it failed."""
 
 GLOBAL_CELL = "global"
-"""What Vitess calls the global topology among the cells."""
+"""Vitess' name for the global topology among the cells."""
 
 _GRACE = 0.5
 """Seconds past the deadline in which a backend may report it itself, with a better reason."""

@@ -9,9 +9,9 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from vtorc.errors import TopoMisconfigured
+from vtorc.topo.secrets_file import read_secret
 
 _YES = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _NO = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -22,7 +22,7 @@ DEFAULT_SESSION_TTL = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsulAccess:
-    """What Vitess' flags and the environment say about Consul; times in seconds.
+    """The settings of Consul by Vitess' flags and the environment; times in seconds.
 
     `auth_file` is a JSON file of tokens by cell. `lock_delay` keeps a lock closed after its holder's session ended
     without a release; 0 leaves it to Consul, which takes 15 s. `watch_wait` is the longest wait of one query.
@@ -43,7 +43,7 @@ class ConsulAccess:
         if self.auth_file and (found := _tokens(self.auth_file).get(cell)):
             return found
         if path := self.environ.get("CONSUL_HTTP_TOKEN_FILE"):
-            return _read("CONSUL_HTTP_TOKEN_FILE", path).strip()
+            return read_secret("CONSUL_HTTP_TOKEN_FILE", path).strip()
         return self.environ.get("CONSUL_HTTP_TOKEN", "")
 
     def uses_tls(self, scheme: str) -> bool:
@@ -89,7 +89,7 @@ class ConsulAccess:
 
 
 def _tokens(path: str) -> dict[str, str]:
-    text = _read("consul_auth_static_file", path)
+    text = read_secret("consul_auth_static_file", path)
     try:
         cells = json.loads(text)
         return {cell: entry["acl_token"] for cell, entry in cells.items() if entry.get("acl_token")}
@@ -98,10 +98,3 @@ def _tokens(path: str) -> dict[str, str]:
             f"consul_auth_static_file {path!r} is malformed ({error}): expected JSON such as "
             '{"global": {"acl_token": "…"}, "zone1": {"acl_token": "…"}}'
         ) from error
-
-
-def _read(setting: str, path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except (OSError, ValueError) as error:
-        raise TopoMisconfigured(f"{setting} {path!r} cannot be read: {error}; expected a text file") from error

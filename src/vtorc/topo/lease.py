@@ -63,7 +63,7 @@ class LeasedLock:
     def check_clock(self) -> None:
         """Raise LockLost if the TTL has passed by now, by this process's own clock.
 
-        An answer that came in time can be read late: a process that was stopped (SIGSTOP, a paused virtual machine)
+        An answer that came in time can be read late. A process that was stopped (SIGSTOP, a paused virtual machine)
         goes on with the answer that it waited for, and only then notices its deadline. It is asked again right before
         each call that a recovery sends.
         """

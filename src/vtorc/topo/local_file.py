@@ -1,6 +1,6 @@
 """The SQLite file of the embedded topology: blocking calls, each one transaction.
 
-Several processes of one machine may use the file at the same time. Leases end by the time since boot: all processes of
+Several processes of one machine may use the file at the same time. Leases end by the time since boot. All processes of
 a machine share it, it runs while the machine sleeps, and no correction of the wall clock moves it. The boot id is
 stored with each lease, so a lease from before a reboot has ended. Systems other than Linux have neither, and use the
 monotonic clock. There a lease that would end later than a new one counts as one of an earlier boot. The next call of

@@ -15,7 +15,7 @@ TOGETHER_WITHIN = 0.05
 class SharedReading(Generic[Result]):
     """Answers each caller with a reading that began after it had asked, and shares that reading among the callers.
 
-    After the loss of a cell, hundreds of recoveries each listed all tablets of all cells, which took more of the
+    After the loss of a cell, hundreds of recoveries each listed all tablets of all cells. That took more of the
     processor than the recoveries themselves.
     """
 

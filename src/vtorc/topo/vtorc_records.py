@@ -14,7 +14,7 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VtorcRecord:
-    """What a vtorc tells the others of itself; it is written anew with each beat."""
+    """The record by which a vtorc tells the others of itself; it is written anew with each beat."""
 
     name: str
     """Its host name and port, which is the last part of its path, too."""

@@ -2,18 +2,18 @@
 
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
 from vtorc.errors import TopoMisconfigured
+from vtorc.topo.secrets_file import read_secret
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZkAccess:
-    """What Vitess' flags say about ZooKeeper; `session_timeout` is in seconds.
+    """The settings of ZooKeeper by Vitess' flags; `session_timeout` is in seconds.
 
     As in Vitess, there is TLS only with both a client certificate and its key. `auth_file` has `<scheme>:<auth>`.
     """
@@ -34,7 +34,7 @@ class ZkAccess:
         """Read the scheme and the credentials; None without a file. Raises TopoMisconfigured."""
         if not self.auth_file:
             return None
-        scheme, colon, secret = _read("topo_zk_auth_file", self.auth_file).rstrip("\n").partition(":")
+        scheme, colon, secret = read_secret("topo_zk_auth_file", self.auth_file).rstrip("\n").partition(":")
         if not (scheme and colon and secret):
             raise TopoMisconfigured(
                 f"topo_zk_auth_file {self.auth_file!r} is malformed: expected <scheme>:<auth>, such as "
@@ -69,10 +69,3 @@ class ZkAccess:
             raise TopoMisconfigured(
                 f"topo_zk_tls_ca {self.ca!r} cannot be used: {error}; expected certificates in PEM form"
             ) from error
-
-
-def _read(setting: str, path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except (OSError, ValueError) as error:
-        raise TopoMisconfigured(f"{setting} {path!r} cannot be read: {error}; expected a text file") from error

@@ -2,7 +2,7 @@
 
 Each request for the lock of directory D is an ephemeral node below `D/locks`, named by ZooKeeper's counter. The lowest
 one holds the lock, and every other waits for the node just before its own to go. All nodes of a connection live as long
-as its session, so that one whose deletion failed is deleted later: it would else keep every process out. A node is
+as its session. So a node that could not be deleted is deleted later: it would else keep every process out. A node is
 known by its name and by the transaction that created it, since the counter begins anew with the directory.
 """
 

@@ -42,8 +42,9 @@ from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView
-from vtorc.discovery.probe import SLOWEST_HURRY_AT
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.probe_pace import SLOWEST_HURRY_AT
+from vtorc.discovery.shard_topology import ShardTopology
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TopoUnavailable
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, Outcome, RecoveryRecord, StepRecord

@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.core.builders import NOW
 from tests.unit.demo.shards import A, B, C, cut_off, failing, judge, primary, replica
+from vtorc.config.notify_kinds import EVENT_KINDS
 from vtorc.control.observer import Announcement
 from vtorc.control.webhook_observer import WebhookObserver
 from vtorc.core.detection.problems import Code
@@ -14,7 +15,7 @@ from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.rules import Rule
 from vtorc.forms.access import Means, Role
 from vtorc.forms.audit import AuditForm
-from vtorc.forms.webhook import WEBHOOK_KINDS, EventForm
+from vtorc.forms.webhook import EventForm
 from vtorc.recovery.record import Outcome, RecoveryRecord
 
 LOST = judge(failing(primary()), cut_off(replica(B)), cut_off(replica(C)))
@@ -102,12 +103,12 @@ def test_each_kind_has_its_events() -> None:
 
 def test_events_have_names_of_their_own() -> None:
     """No two events have the same name, and the time is that of the wall clock."""
-    sent = events(*WEBHOOK_KINDS)
+    sent = events(*EVENT_KINDS)
     assert len({each.id for each in sent}) == len(sent)
     assert {each.at for each in sent} == {"2026-03-01T00:00:00.000Z"}
 
 
-@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
+@pytest.mark.parametrize("kind", EVENT_KINDS)
 def test_an_operator_without_wishes_gets_nothing(kind: str) -> None:
     """Kinds that are not wanted are not sent."""
-    assert kind not in {each.kind for each in events(*(other for other in WEBHOOK_KINDS if other != kind))}
+    assert kind not in {each.kind for each in events(*(other for other in EVENT_KINDS if other != kind))}

@@ -9,9 +9,10 @@ from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.status import TabletStatus
-from vtorc.discovery.probe import ProbePace
 from vtorc.discovery.probe_budget import CALLS, ProbeBudget
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TabletUnreachable
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import HealthReport, TabletManager

@@ -33,8 +33,10 @@ from vtorc.core.facts.tablet_memory import FormerType, ReplacedServer, TabletMem
 from vtorc.core.facts.views import TabletView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
-from vtorc.discovery.probe import ProbePace, TabletProbe
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.probe import TabletProbe
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import HealthReport, TabletManager

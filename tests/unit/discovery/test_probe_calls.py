@@ -14,8 +14,9 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
-from vtorc.discovery.probe import ProbePace, TabletProbe, failure_of
+from vtorc.discovery.probe import TabletProbe, failure_of
 from vtorc.discovery.probe_budget import Lane, ProbeBudget, ProbeSlot
+from vtorc.discovery.probe_pace import ProbePace
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError, TabletUnreachable
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager

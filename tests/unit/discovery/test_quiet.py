@@ -9,7 +9,8 @@ from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.core.facts.views import TabletView
-from vtorc.discovery.probe import ProbePace, TabletProbe
+from vtorc.discovery.probe import TabletProbe
+from vtorc.discovery.probe_pace import ProbePace
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
 

@@ -10,7 +10,8 @@ from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.tablet_memory import RECORD_IS_LATE_AT_MOST
-from vtorc.discovery.probe import ProbePace, TabletProbe
+from vtorc.discovery.probe import TabletProbe
+from vtorc.discovery.probe_pace import ProbePace
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager
 

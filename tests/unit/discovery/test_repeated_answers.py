@@ -11,8 +11,9 @@ from vtorc.core.facts.holds import NO_HOLDS, Effect, HoldsOnShard
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
-from vtorc.discovery.probe import ProbePace
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
+from vtorc.discovery.watch import ShardWatch
 from vtorc.sim.engine.loop import forever, run
 from vtorc.tablet.api import TabletManager
 

@@ -12,7 +12,8 @@ from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import TabletView
-from vtorc.discovery.probe import PRIMARIES_A_SECOND, ProbePace, TabletProbe
+from vtorc.discovery.probe import TabletProbe
+from vtorc.discovery.probe_pace import PRIMARIES_A_SECOND, ProbePace
 from vtorc.discovery.slow_answer import SLOW_AFTER
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager

@@ -10,8 +10,9 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
-from vtorc.discovery.probe import ProbePace
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
+from vtorc.discovery.watch import ShardWatch
 from vtorc.sim.engine.loop import forever, run
 from vtorc.tablet.api import TabletManager
 

@@ -11,8 +11,9 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.tablet_memory import NOTHING_REMEMBERED, UNSTABLE_AFTER, TabletMemory
-from vtorc.discovery.probe import ProbePace
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
 from vtorc.sim.engine.loop import forever, run
 

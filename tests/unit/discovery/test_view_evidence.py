@@ -10,8 +10,10 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import TabletView
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.discovery.probe import ProbePace, TabletProbe
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.probe import TabletProbe
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TabletCallFailed, TabletUnreachable
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import TabletManager

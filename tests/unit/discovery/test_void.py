@@ -13,8 +13,9 @@ from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import TabletView
-from vtorc.discovery.probe import ProbePace, TabletProbe
+from vtorc.discovery.probe import TabletProbe
 from vtorc.discovery.probe_budget import DIALS, ProbeBudget
+from vtorc.discovery.probe_pace import ProbePace
 from vtorc.errors import TabletCallFailed, TabletError, TabletUnreachable
 from vtorc.sim.engine.loop import current_loop, forever, run
 from vtorc.tablet.api import TabletManager

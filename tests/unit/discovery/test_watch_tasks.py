@@ -9,8 +9,9 @@ from tests.unit.core.builders import primary, replica, shard
 from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
-from vtorc.discovery.probe import ProbePace
-from vtorc.discovery.watch import ShardTopology, ShardWatch
+from vtorc.discovery.probe_pace import ProbePace
+from vtorc.discovery.shard_topology import ShardTopology
+from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import LockLost
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import HealthReport, TabletManager

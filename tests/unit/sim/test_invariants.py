@@ -113,7 +113,7 @@ def test_a_row_that_is_gone_is_found_although_its_gtid_is_there() -> None:
     async def main(watched: Watched) -> None:
         servers = watched.servers
         await _hand_over(watched)
-        servers.all[1].rows.clear()
+        servers.all[1].tables.rows.clear()
         await servers.point(2, 1)
         await watched.write(1)
         assert watched.rules == ["acknowledged-write-lost"]
@@ -146,7 +146,7 @@ def test_two_servers_with_an_acker_each_are_found() -> None:
         await _promote(servers, 1)
         assert watched.rules == []
         await servers.point(3, 1)
-        await until(lambda: servers.all[3].uuid in servers.all[1].dumps)
+        await until(lambda: servers.all[1].dumps.of(servers.all[3].uuid) is not None)
         assert watched.rules == ["two-writable"]
 
     watch(main, count=4)

@@ -63,7 +63,7 @@ def test_only_replicas_with_semi_sync_acknowledge() -> None:
         servers.cut("m1")
         with pytest.raises(TimeoutError):
             await servers.write()
-        assert servers.all[0].semi_sync_clients == 1
+        assert servers.all[0].dumps.semi_sync_clients == 1
         assert servers.all[2].received.contains(servers.all[0].binlog.gtids.value)
 
     play(main)
@@ -115,7 +115,7 @@ def test_after_commit_a_waiting_commit_is_visible_already() -> None:
         servers.cut("m1", "m2", towards=["m0"])
         writing = servers.write_in_background()
         await until(lambda: servers.all[0].acks.sessions > 0)
-        assert servers.all[0].rows == {1}
+        assert servers.all[0].tables.rows == {1}
         assert servers.executed(0).count() == 1
         assert not writing.done()
         servers.network.heal()

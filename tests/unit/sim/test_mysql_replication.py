@@ -295,9 +295,10 @@ def test_heartbeats_keep_an_idle_connection() -> None:
 
     async def main(servers: Servers) -> None:
         await servers.replicate()
-        dump = servers.all[0].dumps[servers.all[1].uuid]
+        dump = servers.all[0].dumps.of(servers.all[1].uuid)
+        assert dump is not None
         await asyncio.sleep(7200.0)
-        assert servers.all[0].dumps[servers.all[1].uuid] is dump
+        assert servers.all[0].dumps.of(servers.all[1].uuid) is dump
 
     play(main)
 
@@ -392,7 +393,7 @@ def test_the_journal_is_replicated() -> None:
         assert missing.value.errno == 1146
         await servers.admins[0].create_sidecar("_vt")
         await servers.admins[0].write_journal("_vt", row)
-        await until(lambda: 7 in servers.all[1].journal.get("_vt", {}))
+        await until(lambda: 7 in servers.all[1].tables.journal.get("_vt", {}))
         assert await servers.admins[1].journal_length("_vt") == 1
         assert await servers.admins[1].has_journal_row("_vt", 7)
 
@@ -422,14 +423,14 @@ def test_an_old_replica_connection_is_replaced_by_its_new_one() -> None:
         await servers.replicate(replicas=[0, 1])
         servers.all[1].process.host.power_off()
         await asyncio.sleep(1.0)
-        assert servers.all[0].semi_sync_clients == 1
+        assert servers.all[0].dumps.semi_sync_clients == 1
         servers.all[1].process.host.power_on()
         servers.all[1].start()
         servers.admins[1] = type(servers.admins[1])(servers.all[1], servers.tablets[1].start())
         await servers.admins[1].set_semi_sync(primary=False, replica=True)
         await servers.admins[1].start_replication()
         await servers.write()
-        assert servers.all[0].semi_sync_clients == 1
+        assert servers.all[0].dumps.semi_sync_clients == 1
 
     play(main, count=2)
 

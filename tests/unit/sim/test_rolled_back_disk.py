@@ -24,13 +24,13 @@ def test_a_server_that_went_back_uses_its_numbers_again() -> None:
         await servers.replicate()
         await servers.write()
         await _roll_back(servers, 0)
-        assert (servers.executed(0).count(), servers.all[0].rows) == (1, {1})
+        assert (servers.executed(0).count(), servers.all[0].tables.rows) == (1, {1})
         await until(lambda: servers.executed(1).count() == 4)
         await servers.admins[0].set_read_only(False)
         again = await servers.write()
         assert again.number == 2
         assert again.gtid.is_subset_of(servers.executed(1))
-        assert servers.all[0].rows == {1, 5}
+        assert servers.all[0].tables.rows == {1, 5}
 
     play(main, count=2)
 
@@ -62,8 +62,8 @@ def test_a_server_never_fetches_what_it_wrote_itself() -> None:
         await servers.replicate(source=1, replicas=[0, 2])
         await servers.write(1)
         await until(lambda: servers.all[0].executed.has(servers.all[1].series, 1))
-        assert servers.all[0].rows == {1, 5}
-        assert servers.all[1].rows == {1, 2, 3, 4, 5}
+        assert servers.all[0].tables.rows == {1, 5}
+        assert servers.all[1].tables.rows == {1, 2, 3, 4, 5}
 
     play(main)
 
@@ -79,7 +79,7 @@ def test_a_relay_log_goes_back_with_the_disk() -> None:
         await _roll_back(servers, 1)
         servers.all[1].replication.applier.broken = False
         await servers.admins[1].start_replication()
-        await until(lambda: servers.all[1].rows == {1, 2, 3, 4})
+        await until(lambda: servers.all[1].tables.rows == {1, 2, 3, 4})
 
     play(main)
 

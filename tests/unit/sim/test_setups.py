@@ -25,11 +25,11 @@ def test_filters_leave_rows_out_and_keep_their_gtids() -> None:
         assert report.has_filters
         await servers.point(2, 1, semi_sync=False)
         await until(lambda: servers.executed(2) == servers.executed(0))
-        assert servers.all[0].rows == {1}
-        assert filtered.rows == behind.rows == set()
+        assert servers.all[0].tables.rows == {1}
+        assert filtered.tables.rows == behind.tables.rows == set()
         filtered.process.crash()
         filtered.start()
-        assert filtered.rows == set()
+        assert filtered.tables.rows == set()
 
     play(main)
 
@@ -51,7 +51,7 @@ def test_a_server_without_replica_updates_purges_what_it_receives() -> None:
         await until(lambda: servers.executed(2) == servers.executed(0))
         await servers.replicate(source=1, replicas=(1, 2))
         await servers.write(1)
-        await until(lambda: servers.all[2].rows == {1, 2})
+        await until(lambda: servers.all[2].tables.rows == {1, 2})
 
     play(main)
 

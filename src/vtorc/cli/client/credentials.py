@@ -1,4 +1,4 @@
-"""What `vtorc ctl` shows to the server, and what it trusts."""
+"""The credentials that `vtorc ctl` shows to the server, and the authorities that it trusts."""
 
 import base64
 import os

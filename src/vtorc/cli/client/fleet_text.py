@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from vtorc.cli.client.hold_text import hold_lines
 from vtorc.cli.client.layout import (
-    MARKS,
     NOT_KNOWN,
     WRONG,
     clock_time,
@@ -17,11 +16,12 @@ from vtorc.cli.client.layout import (
 from vtorc.core.facts.holds import Purpose
 from vtorc.forms.findings import SEVERITIES, FindingForm
 from vtorc.forms.fleet import ShardRowForm, StatusForm
+from vtorc.forms.shard_states import STATE_MARKS
 
 
 def status_lines(status: StatusForm, rows: Sequence[ShardRowForm], address: str, width: int) -> list[str]:
     """Return the whole at a glance: one sentence, the counts, what holds for all, and the shards with problems."""
-    counts = [(state_words(state), f"{status.states.get(state, 0):,}") for state in MARKS]
+    counts = [(state_words(state), f"{status.states.get(state, 0):,}") for state in STATE_MARKS]
     return [
         *wrapped(status.sentence, width),
         "",
@@ -126,7 +126,7 @@ def finding_lines(finding: FindingForm, width: int) -> list[str]:
         words.append("needs an operator")
     if finding.silenced is not None:
         words.append("silenced")
-    mark = MARKS["repairing" if finding.acts else "standing_still"]
+    mark = STATE_MARKS["repairing" if finding.acts else "standing_still"]
     title = f"{finding.code} ({', '.join(words)})"
     return [*wrapped(title, width, indent="    ", first=f"{mark} "), *wrapped(finding.sentence, width, indent="    ")]
 

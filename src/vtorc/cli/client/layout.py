@@ -4,8 +4,7 @@ import datetime
 import textwrap
 from collections.abc import Sequence
 
-MARKS = {"healthy": "●", "repairing": "▲", "standing_still": "■", "unknown": "?"}
-"""A shape for each state of a shard, so that colour is never needed to tell them apart."""
+from vtorc.forms.shard_states import STATE_MARKS
 
 WRONG = "✗"
 """The mark of something that is wrong with a tablet, or of a recovery that did not succeed."""
@@ -20,7 +19,7 @@ TIE = "\N{NO-BREAK SPACE}"
 
 def state_mark(state: str) -> str:
     """Return the mark of a state; that of "unknown" for one that a later vtorc may have."""
-    return MARKS.get(state, MARKS["unknown"])
+    return STATE_MARKS.get(state, STATE_MARKS["unknown"])
 
 
 def state_words(state: str) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from vtorc.cli.client.layout import MARKS, TIE, WRONG, clock_time, columns, wrapped
+from vtorc.cli.client.layout import TIE, WRONG, clock_time, columns, wrapped
 from vtorc.forms.plan import PlanForm
 from vtorc.forms.recovery import HookRunForm, RecoveryForm, StepForm
+from vtorc.forms.shard_states import STATE_MARKS
 
 
 def recoveries_lines(recoveries: Sequence[RecoveryForm], width: int) -> list[str]:
@@ -32,7 +33,7 @@ def _seen(recovery: RecoveryForm) -> str | None:
 
 
 def _mark(recovery: RecoveryForm) -> str:
-    return f"{MARKS['healthy'] if recovery.outcome == 'succeeded' else WRONG} "
+    return f"{STATE_MARKS['healthy'] if recovery.outcome == 'succeeded' else WRONG} "
 
 
 def _cause(recovery: RecoveryForm) -> str:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from vtorc.forms.shard_states import STATE_MARKS
+
 PLAN_KINDS = ("planned", "emergency", "forced")
 HOLD_EFFECTS = ("no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not")
-SHARD_STATES = ("healthy", "repairing", "standing_still", "unknown")
+SHARD_STATES = tuple(STATE_MARKS)
 DEFAULT_LIMIT = 20
 
 

@@ -18,7 +18,8 @@ REPAIRS: dict[Recovery, Code] = {
 }
 """The commands that vtorc carries out as the repair of a problem, with all guards of that."""
 
-_STOPS = (Recovery.STOP_REPLICATION, Recovery.STOP_REPLICATION_NICELY)
+STOPS = (Recovery.STOP_REPLICATION, Recovery.STOP_REPLICATION_NICELY)
+"""The commands that stop the replication of a tablet."""
 
 
 def why_refused(
@@ -42,7 +43,7 @@ def why_refused(
     if (code := REPAIRS.get(recovery)) is not None:
         asked = Finding(code=code, shard=view.shard, alias=tablet.alias, sentence="")
         return why_not_repaired(view, findings, policy, asked, now)
-    assert recovery in _STOPS
+    assert recovery in STOPS
     in_doubt = next((each for each in findings if each.problem.primary is not PrimaryDoubt.CERTAIN), None)
     if in_doubt is not None:
         return Rule.PRIMARY_FIRST, f"its answers are needed while the primary is in doubt ({in_doubt.code.value})"

@@ -170,7 +170,7 @@ class LostPrimary(ShardCheck):
     def _shut_out(self, primary: TabletView, evidence: ReplicaEvidence) -> tuple[TabletView, ...]:
         """Return the replicas that prove the end of a MySQL with connections of replicas that are still open.
 
-        A MySQL that shuts down takes no connection and no statement any more, and closes the connections of replicas
+        A MySQL that shuts down takes no connection and no statement any more. It closes the connections of replicas
         last, after many seconds (seen with MySQL 9.7). Its tablet manager says that it is down.
         """
         if primary.failure is not ProbeFailure.MYSQL_DOWN or primary.failing_since is None or not evidence.receiving:
@@ -180,11 +180,11 @@ class LostPrimary(ShardCheck):
     def _has_stopped(self, primary: TabletView, evidence: ReplicaEvidence) -> bool:
         """Whether the streams of its replicas show that a primary has stopped which committed all the time.
 
-        Its commits wait for acknowledgements, and no replica gets any commit to acknowledge: it takes no writes any
-        more, whatever is the matter with it, and waiting for it gives nothing to anyone. A cut between vtorc and the
-        primary alone leaves the streams at work. A busy server is slow, but its events come. With its disk stalled
-        none come either, but it still greets new connections. So one that hangs must leave a replica, or vtorc itself,
-        without a greeting as well, and gets some time.
+        Its commits wait for acknowledgements, and no replica gets any commit to acknowledge. So it takes no writes any
+        more, whatever is the matter with it, and no client gains by waiting. A cut between vtorc and the primary alone
+        leaves the streams at work. A busy server is slow, but its events come. With its disk stalled none come either,
+        but it still greets new connections. So one that hangs must leave a replica, or vtorc itself, without a greeting
+        as well, and gets some time.
         """
         without_greeting = evidence.without_greeting(within=GREETS_WITHIN)
         if (
@@ -222,7 +222,7 @@ class LostPrimary(ShardCheck):
     def _outlives_its_failure(self, primary: TabletView, evidence: ReplicaEvidence) -> bool:
         """Whether a replica got something from it after vtorc had lost it: then it is vtorc that is cut off from it.
 
-        What a replica had got just before is found by the first answer to a question about that.
+        An event that a replica had got just before is found by the first answer to a question about that.
         """
         since = primary.failing_since if primary.failing_since is not None else math.inf
         reads = (t.memory.last_read_at for t in evidence.replicas)

@@ -1,4 +1,4 @@
-"""What servers tell about a past that no record names: a topology server may have been restored, or made anew.
+"""Proof by the servers of a past that no record names: a topology server may have been restored, or made anew.
 
 "No record ever named a primary" is a claim about records. A first election beside a living primary made two writable
 servers, and writes that one of them had acknowledged were lost (simulator). So the servers are asked as well.
@@ -15,8 +15,8 @@ def proven_past(view: ShardView) -> str:
     """Return what proves that the shard had a primary, as a clause; empty if its tablets are as new ones are.
 
     A new tablet is read-only, follows no server, and has an empty binary log. One that was restored from a backup is
-    new too: its transactions are all counted as purged, because none of them is in its binary log. The last answer of a
-    tablet proves a past, however long ago it came.
+    new too. All its transactions count as purged, because its binary log has none of them. The last answer of a tablet
+    proves a past, however long ago it came.
     """
     return "; ".join(_proofs(view))
 

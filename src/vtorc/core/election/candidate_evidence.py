@@ -256,8 +256,8 @@ def _was_down_before(tablet: TabletView, primary: LastPrimary, view: ShardView) 
 def _former_uuids(view: ShardView, primary: LastPrimary | None) -> frozenset[str]:
     """Return the UUIDs of servers that were primary before the last one at most.
 
-    They are those of tablets with the record of a former primary, and those that were gone when the last primary was
-    still seen at work. A replica that had missed a failover followed such a one, and held up the next for ever.
+    They are of tablets that have the record of a former primary, or that were gone when the last primary was still seen
+    at work. A replica that had missed a failover followed such a one, and held up the next for ever.
     """
     former = {
         tablet.status.server_uuid

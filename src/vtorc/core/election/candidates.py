@@ -63,8 +63,9 @@ class CandidateSet:
     primary_uuids: frozenset[str] = frozenset()
     """UUIDs of servers under which acknowledged writes may have been made in the present term."""
     former_uuids: frozenset[str] = frozenset()
-    """UUIDs of servers that were primary before the last primary at most: of tablets that still have the record of one,
-    and of those that were gone while the last primary was seen at work."""
+    """UUIDs of servers that can have been primary only before the last primary. Their tablets still have the record of
+    one, or were gone while the last primary was seen at work.
+    """
     primary_executed: GtidSet = EMPTY_GTID_SET
     """The transactions that the primary was last seen to have executed in this term. Unless it is empty, all that
     earlier terms acknowledged is in it."""
@@ -75,8 +76,9 @@ class CandidateSet:
     lost_after_receipt: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     """Transactions that stopped tablets had received and do not have any more."""
     rebuilt: Mapping[TabletAlias, str] = field(default_factory=dict)
-    """Tablets that answer and do not count as reached, because the server that may have acknowledged under that alias
-    is gone or was emptied; each with the sentence that says so."""
+    """Tablets that answer and do not count as reached, each with the sentence that says why. The server that may have
+    acknowledged under that alias is gone or was emptied.
+    """
     rebuilt_stopped: Mapping[TabletAlias, StoppedTablet] = field(default_factory=dict)
     """Those of the rebuilt tablets that were stopped: they tell nothing of the past, and can follow a new primary."""
     rolled_back: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
@@ -110,8 +112,9 @@ class CandidateSet:
     first_term: bool = False
     """Whether the shard never had a primary."""
     earlier_protection: DurabilityPolicy | None = None
-    """What protects the writes of the last primary if that is more than the present policy: the acknowledgements that
-    it was last seen to wait for. None if the present policy says how they are protected."""
+    """The acknowledgements that the last primary was last seen to wait for, if they protect its writes more than the
+    present policy does. None if the present policy says how they are protected.
+    """
 
     def protection(self, policy: DurabilityPolicy) -> DurabilityPolicy:
         """Return by which policy the last primary's writes were acknowledged, `policy` being the present one."""

@@ -32,12 +32,12 @@ from vtorc.core.election.eligibility import EMERGENCY_CHECKS, Candidacy, is_kept
 from vtorc.core.election.errant import proven_errant
 from vtorc.core.election.future_term import term_in_the_future
 from vtorc.core.election.lost_writes import lost_writes
-from vtorc.core.election.revocation import names, unrevoked
+from vtorc.core.election.revocation import unrevoked
 from vtorc.core.election.safety_argument import SafetyArgument, safety_argument
 from vtorc.core.election.unacknowledged_tail import unacknowledged_tail
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, alias_list
 from vtorc.core.facts.rules import Rule, Why
 from vtorc.core.facts.unfitness import Use
 
@@ -109,7 +109,7 @@ class _Election:
     ) -> None:
         """`left_behind` are transactions that only the last primary has and that need not survive.
 
-        What bystanders have applied of the primary's writes must survive, unless `heeds_bystanders` is false.
+        The primary's writes that bystanders have applied must survive, unless `heeds_bystanders` is false.
         """
         self.set = candidates
         self.policy = policy
@@ -157,8 +157,8 @@ class _Election:
             named = "; ".join(f"{s.alias}: {s.applier_stopped}" for s in holders)
             return self._refuse(
                 Rule.APPLIER_STOPPED,
-                f"only {names(s.alias for s in holders)} holds every transaction, but its relay log is not applied "
-                f"({named})",
+                f"only {alias_list(s.alias for s in holders)} holds every transaction, but its relay log is not "
+                f"applied ({named})",
             )
         if not self._eligible:
             return self._no_candidate()
@@ -205,7 +205,8 @@ class _Election:
         unproven = {alias: self.set.fitness_of(alias) for alias in self.pool if alias not in proving}
         reasons = "; ".join(f"{alias} {each.why_not(Use.HOLD)}" for alias, each in unproven.items())
         what = (
-            f"only {names(unproven)} received {missing.brief()}, which may be acknowledged, and its GTIDs prove no rows"
+            f"only {alias_list(unproven)} received {missing.brief()}, which may be acknowledged, and its GTIDs prove "
+            "no rows"
             if proving
             else "no reached tablet proves by its GTIDs that it has the data"
         )

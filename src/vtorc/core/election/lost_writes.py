@@ -24,8 +24,8 @@ def lost_writes(candidates: CandidateSet, policy: DurabilityPolicy, required: Gt
 
 
 def _acknowledged_before(candidates: CandidateSet, required: GtidSet) -> Why | None:
-    """Name what the primary committed in this term while it waited for acknowledgements, and no tablet has: the policy
-    of the time since promises nothing, but that was acknowledged before.
+    """Name what the primary committed in this term while it waited for acknowledgements, and no tablet has. The policy
+    of the time since promises nothing, but those writes were acknowledged before.
     """
     lost = candidates.primary_committed.difference(required)
     if not lost:

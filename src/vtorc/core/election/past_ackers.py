@@ -6,7 +6,7 @@ may have acknowledged alone for a while, before an operator drained it or took a
 that no other tablet has.
 
 A vtorc that was just started does not know how a tablet was. So it takes the tablet for one that acknowledged until it
-was first read and heard: a restarted vtorc once promoted a replica without 236 writes that a drained tablet held.
+was first read and heard. A restarted vtorc once promoted a replica without 236 writes that a drained tablet held.
 
 A tablet that does not answer is as it was last heard only while the primary counts no client too many. Its MySQL goes
 on without its tablet manager, and may have become one.
@@ -54,8 +54,8 @@ class PastAckers:
         )
 
     def silent(self) -> frozenset[TabletAlias]:
-        """Return the tablets that the policy asks to acknowledge and that had their side of semi-sync off: all that
-        they acknowledged before, the stopped tablets hold.
+        """Return the tablets that the policy asks to acknowledge and that had their side of semi-sync off. The stopped
+        tablets hold all that these acknowledged before.
         """
         return frozenset(t.alias for t in self._others() if self._may_ack(t.record.type, t) and self._is_silent(t))
 

@@ -1,7 +1,8 @@
-"""What protects the writes of the last primary: the acknowledgements that it waited for, whatever the policy says now.
+"""The protection of the last primary's writes: the acknowledgements that it waited for, whatever the policy says now.
 
-An operator may change a keyspace's policy to `none` at any time. The writes that were acknowledged before the primary
-heeded that were acknowledged under the policy before: to apply `none` to them at once lost 32 of them.
+An operator may change a keyspace's policy to `none` at any time. The primary heeds that later, and what was
+acknowledged until then was acknowledged under the policy before. To apply `none` to those writes at once lost 32 of
+them.
 """
 
 from dataclasses import replace
@@ -35,8 +36,8 @@ def earlier_protection(
 def _acks_waited_for(view: ShardView, primary: LastPrimary) -> int:
     """Return how many acknowledgements its commits waited for when it was last seen at work.
 
-    One, if it was not seen at work, and a replica of it has its own side of semi-sync on: no policy without semi-sync
-    leaves that on.
+    One, if it was not seen at work, and a replica of it has its own side of semi-sync on. Policies without semi-sync
+    switch that off.
     """
     term = primary.observed_term
     if term is not None:

@@ -1,4 +1,4 @@
-"""What would follow if the primary of a shard died now: the election after its loss, held beforehand.
+"""The answer to "what if the primary died now?": the election after its loss, held beforehand.
 
 It is the very election that a failover holds, about a view as it would be a moment after the death:
 
@@ -43,15 +43,16 @@ the name, so that the winner told does not change with every write.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """What would follow if the primary died now."""
+    """The answer to "what if the primary died now?" for one shard."""
 
     primary: TabletAlias
     """The primary."""
     winner: TabletAlias | None
     """The tablet that would become primary; None if none would."""
     others: tuple[TabletAlias, ...] = ()
-    """Tablets that may win in its place, best first: one may have applied its relay log sooner, or the last write may
-    have reached it alone."""
+    """Tablets that may win in its place, best first. One may have applied its relay log sooner, or the last write may
+    have reached it alone.
+    """
     rule: Rule | None = None
     """The rule by which none would; None if one would."""
     blocked_by: tuple[str, ...] = ()
@@ -68,11 +69,6 @@ class Readiness:
     losses: Survivability
     """The losses of one tablet or one cell that leave the shard without a primary or without writes, or may lose
     acknowledged ones."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether a tablet would become primary."""
-        return self.winner is not None
 
     @property
     def sentence(self) -> str:

@@ -2,13 +2,11 @@
 (`vtorc.core.election.choice`).
 """
 
-from collections.abc import Iterable
-
 from vtorc.core.election.ack_arithmetic import Revocation, could_have_acknowledged, tablets_to_reach
 from vtorc.core.election.candidates import CandidateSet
 from vtorc.core.election.unseen_promotions import possible_unseen_writer, unknown_tablets
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import alias_list
 
 
 def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
@@ -37,7 +35,7 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     if candidates.primary is None:
         missing = (acker.alias for quorum in revocation.open for acker in quorum.ackers)
         return (
-            f"the last primary is unknown; {names(missing)} was not reached and may have acknowledged its writes; "
+            f"the last primary is unknown; {alias_list(missing)} was not reached and may have acknowledged its writes; "
             f"bring back what was not reached or, if it is gone for good, promote a tablet by hand "
             f"(EmergencyReparentShard --new-primary)"
             f"{_what_to_do_about_bad_records(candidates, revocation)}"
@@ -73,8 +71,8 @@ def _unseen_promotion_writing(candidates: CandidateSet, policy: DurabilityPolicy
     """Say which tablet may have been promoted unseen and take writes; empty if none can.
 
     Without acknowledgements, a tablet that may have taken over from a silent primary is no worse than that primary.
-    Nothing stops either, and `_why_cut_off` has weighed the missing tablets. A cell may be lost with the primary and a
-    second tablet in it. To demand more would leave the shard without a primary until that cell is back.
+    Neither can be stopped, and `_why_cut_off` has weighed the missing tablets. A cell may be lost with the primary and
+    a second tablet in it. To demand more would leave the shard without a primary until that cell is back.
     """
     if not policy.has_semi_sync and candidates.primary is not None and candidates.primary not in candidates.stopped:
         return ""
@@ -166,9 +164,9 @@ def _replicas_of_unknown_servers(candidates: CandidateSet) -> str:
     elif followers[0] == primary:
         how = "is no longer primary but replicates"
     return (
-        f"{names(followers)} {how} from server {source}, which may have become primary and was not reached; if that "
-        f"server is gone for good, promote a tablet by hand (vtorc ctl force, or EmergencyReparentShard "
-        f"--new-primary); if it does not belong to this shard, change the tablet's type to DRAINED"
+        f"{alias_list(followers)} {how} from server {source}, which may have become primary and was not reached; if "
+        "that server is gone for good, promote a tablet by hand (vtorc ctl force, or EmergencyReparentShard "
+        "--new-primary); if it does not belong to this shard, change the tablet's type to DRAINED"
     )
 
 
@@ -190,11 +188,6 @@ def _why_cut_off(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     if not missing or 2 * len(missing) < len(others):
         return ""
     return (
-        f"{names(missing)} of the {len(others)} tablets that could become primary was not reached, so vtorc itself "
-        f"may be cut off; the policy {policy.name} does not stop a primary that vtorc cannot reach"
+        f"{alias_list(missing)} of the {len(others)} tablets that could become primary was not reached, so vtorc "
+        f"itself may be cut off; the policy {policy.name} does not stop a primary that vtorc cannot reach"
     )
-
-
-def names(aliases: Iterable[TabletAlias]) -> str:
-    """List tablets in a sentence."""
-    return ", ".join(str(alias) for alias in sorted(aliases)) or "none"

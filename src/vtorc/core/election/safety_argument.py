@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from vtorc.core.election.ack_arithmetic import AckGuarantee, can_hold_unseen_ack
 from vtorc.core.election.candidates import CandidateSet
-from vtorc.core.election.revocation import names
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import TabletAlias, alias_list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +78,7 @@ def _why_complete(candidates: CandidateSet, policy: DurabilityPolicy, required: 
     return (
         f"{name} can no longer commit, and every write it acknowledged is on a stopped tablet: {policy.name} "
         f"needs {needed} ack{'' if needed == 1 else 's'}, and {few} left running (stopped: "
-        f"{names(candidates.stopped)}{_exemptions(candidates)}){_assumption(candidates, policy)}."
+        f"{alias_list(candidates.stopped)}{_exemptions(candidates)}){_assumption(candidates, policy)}."
     )
 
 

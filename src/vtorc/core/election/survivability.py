@@ -113,16 +113,6 @@ class Survivability:
     cells: tuple[Loss, ...]
     """The loss of each cell alone."""
 
-    @property
-    def any_tablet(self) -> bool:
-        """Whether the shard survives the loss of any one tablet."""
-        return all(loss.outcome.is_survival for loss in self.tablets)
-
-    @property
-    def any_cell(self) -> bool:
-        """Whether the shard survives the loss of any one cell."""
-        return all(loss.outcome.is_survival for loss in self.cells)
-
     def __str__(self) -> str:
         fatal = [str(loss) for loss in (*self.tablets, *self.cells) if not loss.outcome.is_survival]
         return "; ".join(fatal) or "survives the loss of any one tablet and of any one cell"

@@ -1,8 +1,8 @@
 """How many servers may acknowledge a primary's writes that no known tablet stands for.
 
 A primary counts its semi-sync clients. A mysqld whose tablet record was deleted is one of them, and acknowledges alone.
-So is one whose tablet manager takes it for dead, because only the socket between the two is gone. What the tablets
-of the shard do not explain of the count, a server acknowledges that vtorc can neither stop nor ask.
+So is one whose tablet manager takes it for dead, because only the socket between the two is gone. A client that no
+tablet of the shard explains is a server that vtorc can neither stop nor ask.
 
 The count and the tablets' answers are of different moments. The count itself is late: MySQL goes on to count a replica
 that is gone until it next writes to that connection. So the tablets only give bounds:
@@ -39,7 +39,7 @@ from vtorc.core.facts.views import ShardView, TabletView
 LINGERS = 60.0
 """Seconds for which a primary counts a replica that has ended its connection.
 
-A dump thread notices that at its second write, and writes at least once in each heartbeat interval, which is 30 s by
+A dump thread notices that at its second write. It writes at least once in each heartbeat interval, which is 30 s by
 default (MySQL manual, SOURCE_HEARTBEAT_PERIOD). The connection of a host that lost power may stay much longer. Its
 tablet does not answer then, and explains its client for as long as it does not.
 """
@@ -56,9 +56,9 @@ same server registers again.
 def client_count_after(before: ClientCount | None, view: ShardView, *, kept_for: float = 0.0) -> ClientCount | None:
     """Return what is known of the clients after a probe; `before` is what was known until then.
 
-    It is the last count of the primary of `view` that came while it was at work, judged by all that its tablets have
-    told by now. Without such a primary, it is the last one of the primary before. A count is kept for up to `kept_for`
-    seconds, while equal ones come, until all tablets that answer have answered after it.
+    It is the last count of the primary of `view` that came while it was at work. It is judged by all that its tablets
+    have told by now. Without such a primary, it is the last one of the primary before. A count is kept for up to
+    `kept_for` seconds, while equal ones come, until all tablets that answer have answered after it.
     """
     if before is not None and not before.is_settled:
         before = _judged(before, view)  # also by the answer after which the next count takes its place
@@ -73,8 +73,8 @@ def client_count_without(
 
     The reading that found each last began at the moment beside it. A client without a record is an unknown server, and
     a tablet that was one by its last answer is that from now on. But a record that was deleted after the primary was
-    lost is an operator's word: the tablet is gone for good, and with it the writes that it alone may hold. `view` has
-    these tablets still.
+    lost is an operator's word. By it the tablet is gone for good, and with it the writes that it alone may hold. `view`
+    has these tablets still.
     """
     if before is None or not gone:
         return before
@@ -135,7 +135,8 @@ def _last_count(before: ClientCount | None, view: ShardView, kept_for: float) ->
         unseen=before.unseen if before is not None and same else kept,
         most=status.semi_sync.primary_clients,
         asked_before=before.asked_at if before is not None and same else None,
-        # What was kept over a restart counts as the count before: one count alone takes no unknown server back.
+        # The number that was kept over a restart counts as the count before: one count alone takes no unknown server
+        # back.
         most_before=before.most if before is not None and same else kept,
         certain_since=before.certain_since if before is not None and same else None,
         is_first=is_first,
@@ -149,7 +150,7 @@ def _is_to_be_kept(count: ClientCount, status: TabletStatus, view: ShardView) ->
     """Whether the primary's new answer counts as many clients, and tablets have not answered since the last count.
 
     A primary is asked more often than its replicas. If each of its answers took the place of the one before, no count
-    would stand until every replica was seen before and after it, and an unknown client would be told for ever.
+    would stand until every replica was seen before and after it. An unknown client would then be told for ever.
     """
     if status.semi_sync.primary_clients != count.clients:
         return False
@@ -277,9 +278,9 @@ def _is_client(tablet: TabletView, span: ClientSpan | None) -> bool:
 def _may_have_been_client(tablet: TabletView, span: ClientSpan | None, count: ClientCount) -> bool:
     """Whether it may have been counted, as far as its answers tell.
 
-    It cannot have been if it answers that it is no client, and did so before the count too, or for so long that MySQL
-    has noticed. A tablet that says that its MySQL is down is no client either. If the count says otherwise, that
-    MySQL lives. A tablet that does not answer may be anything.
+    It was no client if it says so now, and said so before the count too, or for so long that MySQL has noticed. A
+    tablet that says that its MySQL is down is no client either. If the count says otherwise, that MySQL lives. A tablet
+    that does not answer may be anything.
 
     One that has become a client of another server since is judged by no later answer. A replica that was pointed
     elsewhere after its primary was lost once made the old count name an unknown server.

@@ -1,7 +1,7 @@
 """The way from a primary to a replica and back, as the replica's answers show it: whether it acknowledges, since when.
 
-A primary that says "my commits wait in vain" and a replica that says "I acknowledge" contradict each other only if both
-were true at one time. So what each answer of a replica shows is kept with the time since when it has shown it.
+A primary may say "my commits wait in vain" and a replica "I acknowledge". These contradict each other only if both were
+true at one time. So what each answer of a replica shows is kept with the time since when it has shown it.
 """
 
 import enum
@@ -40,18 +40,20 @@ class AckPath:
     since: float
     """When the first of these probes was over."""
     held: GtidSet
-    """What the replica had received by an answer that is at least `ACKS_ARRIVE_WITHIN` older than the newest one, or by
-    the first one."""
+    """The transactions that the replica had received by an answer that is at least `ACKS_ARRIVE_WITHIN` older than the
+    newest one, or by the first one.
+    """
     held_at: float
     """When the probe was over that brought `held`."""
     newest: GtidSet
-    """What it had received by the answer that becomes `held` next."""
+    """The transactions that it had received by the answer that becomes `held` next."""
     newest_at: float
     """When the probe was over that brought `newest`."""
     amid_transaction_at: float = -math.inf
     """When the last probe was over that found it further in its source's binary log than the answer before it, and with
-    no further transaction: it is receiving a long one, which it cannot acknowledge yet (seen on MySQL 9.7, whose
-    Read_Source_Log_Pos moves with each event). Minus infinity if none did."""
+    no further transaction. It is then receiving a long one, which it cannot acknowledge yet (seen on MySQL 9.7:
+    Read_Source_Log_Pos moves with each event). Minus infinity if none did.
+    """
 
     @classmethod
     def after(cls, before: Self | None, status: TabletStatus, probe_before: LastProbe, *, ended: float) -> Self | None:

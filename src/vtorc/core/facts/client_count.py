@@ -37,8 +37,9 @@ class ClientCount:
     most_before: int = 0
     """The same of the count before; 0 if there was none of this primary."""
     certain_since: float | None = None
-    """When the probe started that brought the first count with more clients than the tablets could be, whatever those
-    were that did not answer; None if no count did since `unexplained` was 0."""
+    """When the probe started that brought the first count with more clients than all tablets could be, those that did
+    not answer included. None if no count did since `unexplained` was 0.
+    """
     given_up: frozenset[TabletAlias] = frozenset()
     """Tablets with a record that was deleted after the primary had begun to fail: so an operator says that they are
     gone."""
@@ -53,7 +54,8 @@ class ClientCount:
     """How many of these were only assumed at the first count, as not all tablets had been asked since it. One later
     count without them takes them back."""
     explained_at: float | None = None
-    """When the probe started that brought the first of the last two counts in a row of which all but `unexplained`
-    clients were seen both before and after; None if there were none."""
+    """When the probe started that brought the first of two counts in a row that all but `unexplained` clients were seen
+    before and after. They are the last two such counts; None if there were none.
+    """
     explained_by: frozenset[TabletAlias] = frozenset()
     """The tablets that were these clients."""

@@ -20,8 +20,9 @@ class ClientSpan:
     source_port: int
     """Port of that server."""
     seen_from: float
-    """When the first probe was over that saw it; minus infinity if that was the first probe of all, as nothing
-    says then that it was otherwise before."""
+    """When the first probe was over that saw it. It is minus infinity if that was the first probe of all, as it may
+    have been so for ever.
+    """
     seen_to: float
     """When the last probe started that saw it."""
     ended: float | None = None

@@ -1,4 +1,4 @@
-"""What a tablet's server is fit for: `fitness_of(ShardView, TabletView, policy) -> Fitness`.
+"""The uses that a tablet's server is fit for: `fitness_of(ShardView, TabletView, policy) -> Fitness`.
 
 A GTID set proves data, and an answer proves an acker, only on a server that is set up for it. A replica with filters
 executed every transaction by its GTIDs, and 85 of 310 acknowledged rows were missing when it was promoted.
@@ -88,7 +88,7 @@ def fitness(subject: Subject) -> Fitness:
 
 
 def fitness_of(view: ShardView, tablet: TabletView, policy: DurabilityPolicy | None) -> Fitness:
-    """Judge one tablet of a shard by its last answer that told more than a stalled disk; `policy` is None where no
+    """Judge one tablet of a shard by its last answer that told more than a stalled disk. `policy` is None where no
     usable policy is known.
 
     A replica without a binary log was promoted once, as its disk was stalled at the last answer. An identity counts as
@@ -113,8 +113,8 @@ def fitness_of(view: ShardView, tablet: TabletView, policy: DurabilityPolicy | N
 
 
 def _others_that_may_ack(view: ShardView, tablet: TabletView, policy: DurabilityPolicy | None) -> int | None:
-    """Return how many tablets could acknowledge once the present primary is lost; None for that primary itself, and
-    where its MySQL waits for no more than the policy asks.
+    """Return how many tablets could acknowledge once the present primary is lost. It is None for that primary itself,
+    and where its MySQL waits for no more than the policy asks.
     """
     member, primary = tablet.member, view.primary
     if policy is None or tablet is primary or tablet.told is None:

@@ -1,7 +1,7 @@
 """Holds: what operators told vtorc to leave alone, or to prefer, for how long and why.
 
 Downtime, maintenance, the switch that stops all recoveries, and candidates are holds as well, each with a purpose of
-its own: they differ in how they are asked for and shown, and not in how they are honoured.
+its own. They differ in how they are asked for and shown, and are honoured alike.
 """
 
 import datetime
@@ -32,7 +32,7 @@ class EffectTraits:
 
 
 class Effect(enum.Enum):
-    """What a hold does; each member is its row."""
+    """The effect of a hold; each member is its row."""
 
     _value_: str
     traits: EffectTraits

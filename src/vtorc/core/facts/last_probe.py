@@ -65,8 +65,9 @@ class LastProbe:
     failures_in_row: int = 0
     """How many probes have failed since the last status."""
     failing_since: float | None = None
-    """When the first of the probes started that failed since the last status; None if none did. What others told after
-    that is evidence about the failure."""
+    """When the first of the probes started that failed since the last status; None if none did. Answers of others after
+    that are evidence about the failure.
+    """
     unasked: float = 0.0
     """Seconds since `failing_since` in which probes had to wait until they could be sent: the tablet was not silent
     then but not asked."""

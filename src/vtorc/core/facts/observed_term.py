@@ -33,8 +33,9 @@ class ObservedTerm:
     executed: GtidSet
     """The transactions that its server had executed by that probe."""
     committed: GtidSet
-    """All transactions that it was seen to have executed while enough semi-sync clients were there for each commit to
-    be acknowledged, or when it was first seen to wait for none any more."""
+    """All transactions that it was seen to have executed while it had enough semi-sync clients for each commit to be
+    acknowledged. Those that it had when it was first seen to wait for none any more are among them.
+    """
     wait_count: int
     """How many acknowledgements its commits waited for (rpl_semi_sync_source_wait_for_replica_count); 0 if semi-sync
     was off or had fallen back to asynchronous."""

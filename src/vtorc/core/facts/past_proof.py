@@ -1,4 +1,4 @@
-"""What one tablet's answer tells about a past of its shard: a new tablet has no source, and has written nothing."""
+"""Proof in one tablet's answer that its shard has a past: a new tablet has no source, and has written nothing."""
 
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus

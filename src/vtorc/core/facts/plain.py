@@ -1,7 +1,7 @@
 """Values of the core as plain data that JSON can hold, and back, by the types of their fields.
 
-So no field is forgotten. The kinds of values are those that are kept in files: numbers, texts, GTID sets, tablet types
-and aliases, None, mappings, tuples, and dataclasses made of these.
+So no field is forgotten. These are the kinds of values: numbers, texts, GTID sets, tablet types and aliases, None,
+mappings, tuples, and dataclasses of these.
 """
 
 import functools

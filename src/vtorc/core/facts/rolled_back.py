@@ -1,6 +1,6 @@
 """Servers that went back in time: they lack transactions that they wrote themselves.
 
-A virtual machine is reset to a snapshot, a data folder is copied back, or a power cut takes what was never flushed
+A virtual machine is reset to a snapshot, or a data folder is copied back. Or a power cut takes what was never flushed
 (`sync_binlog` other than 1). The server keeps its UUID and forgets its last transactions, which its replicas have. It
 never gets them back by replication, because a replica skips what carries its own server_id (MySQL manual,
 "replicate-same-server-id"). So its GTID set keeps a hole, and the rows are missing for ever.
@@ -30,8 +30,8 @@ def _lost_of_its_own(view: ShardView, tablet: TabletView) -> GtidSet:
     executed. So only a read-only server can be compared, as it is after each start with Vitess' `my.cnf`. One that
     takes writes is believed to have lost some only by MySQL's own word.
 
-    A read-only answer is of its time. A replica that has become primary since has written since, and other tablets
-    have those writes: by what they tell later, each planned reparent looked like a server that went back.
+    A read-only answer is of its time. A replica that has become primary since has written since, and other tablets have
+    those writes. By what these tell later, each planned reparent looked like a server that went back.
 
     A stalled disk hides nothing of that. A primary whose disk had gone back, and then stalled, was made writable.
     """

@@ -1,4 +1,4 @@
-"""What the settings keep vtorc from, as holds on tablets: it sees these tablets like all others.
+"""The limits that the settings put on vtorc, as holds on tablets: it sees these tablets like all others.
 
 A filter that hid tablets would hide acknowledged writes, and a primary that is hidden looks deleted.
 """

@@ -41,8 +41,9 @@ class ReplicationStatus:
     received: GtidSet = EMPTY_GTID_SET
     """Transactions that the server has committed or holds in its relay log."""
     read_to: tuple[str, int] | None = None
-    """File and position in the source's binary log up to which the IO thread has read, within a transaction too; None
-    if the tablet does not tell."""
+    """File and position in the source's binary log up to which the IO thread has read, within a transaction too. None
+    if the tablet does not tell.
+    """
     lag: int | None = None
     """Seconds behind the source; None where MySQL does not know it."""
     sql_delay: int | None = None

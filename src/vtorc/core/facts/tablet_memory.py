@@ -51,8 +51,9 @@ class ReplacedServer:
     was_primary: bool = False
     """Whether it was seen at work as primary."""
     acked_until: float | None = None
-    """Until when it may have acknowledged by its last answers, in seconds on the same clock; None if no end of that was
-    seen before the successor was."""
+    """Until when it may have acknowledged by its last answers, in seconds on the same clock. None if no end of that was
+    seen before the successor was.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +65,9 @@ class TabletMemory:
 
     unknown_until: float = -math.inf
     """Until when nothing is known of the tablet: it may have been of any type, and have acknowledged. That is until the
-    first reading of the topology was taken over that found it, and until its first answer was; minus infinity if it was
-    known from its beginning."""
+    first reading of the topology was taken over that found it, and until its first answer was. It is minus infinity if
+    the tablet was known from its beginning.
+    """
     was_heard: bool = False
     """Whether any answer of it told more than a stalled disk; if not, only its record is known."""
     last_advance_at: float | None = None
@@ -74,10 +76,12 @@ class TabletMemory:
     """When the probe started that last brought other executed transactions than the answer before; None if none did."""
     last_read_at: float | None = None
     """When the probe started that last found it further in its source's binary log than the answer before, within a
-    transaction too; None if none did."""
+    transaction too. None if none did.
+    """
     commits_steadily_since: float | None = None
-    """When the first of the probes started that have brought further executed transactions since, no more than
-    `STEADY_GAP` apart, with the time in which vtorc was late; None if it paused for longer."""
+    """When the first of the probes started that have brought further executed transactions since, at most `STEADY_GAP`
+    apart. Time in which vtorc was late counts as part of a gap. None if it paused for longer.
+    """
     commits_wait_since: float | None = None
     """When the probe started that first found a longer binary log and no further transaction executed, so that a commit
     waits. None while it has a source, and once another transaction is executed."""
@@ -97,8 +101,9 @@ class TabletMemory:
     """Transactions that the tablet once said to have received, and did not have by the last answer that named any. Its
     relay log is gone, or it was rebuilt."""
     own_missing: GtidSet = EMPTY_GTID_SET
-    """Transactions that its server wrote and did not have by the last answer that named any, although another tablet
-    had told of them before that answer was asked for. Of a server that takes writes they may be under way."""
+    """Transactions that its server wrote and did not have by the last answer that named any. Another tablet had told of
+    them before that answer was asked for. Of a server that takes writes they may be under way.
+    """
     observed_term: ObservedTerm | None = None
     """Its latest term as primary, as it was seen at work; None if it never was."""
     may_ack_until: float | None = None
@@ -107,15 +112,17 @@ class TabletMemory:
     client_span: ClientSpan | None = None
     """When it was last seen to receive with its side of semi-sync at work; None if it never was."""
     unknown_clients: int = 0
-    """How many of its semi-sync clients no tablet was that answers or was last heard as a client, by its last counts as
-    a primary at work. The counts themselves end with vtorc's process."""
+    """How many of its semi-sync clients were unknown by its last counts as a primary at work. A tablet that answers, or
+    was last heard as a client, is a known one. The counts themselves end with vtorc's process.
+    """
     clients_explained: bool = False
     """Whether a count of this server was complete, so that `unknown_clients` is a number that was found and no default.
     """
     was_unfollowed: bool = False
-    """Whether this process has seen its server as no primary, and without a semi-sync client: read-only or with a
-    source, by a record that does not call it PRIMARY, and never at work. A primary that was restarted looks alike, and
-    its clients only connect again."""
+    """Whether this process has seen its server as something else than a primary, and without a semi-sync client. It was
+    then read-only or had a source, its record did not call it PRIMARY, and it was never at work. A primary that was
+    restarted looks alike, and its clients only connect again.
+    """
     former_types: Mapping[TabletType, FormerType] = field(default_factory=dict)
     """The types that its record had before, other than the present one or an earlier time of it."""
     server_uuid: str = ""
@@ -132,14 +139,15 @@ class TabletMemory:
     """Whether a reading of the topology that began `RECORD_IS_LATE_AT_MOST` after `acts_as_primary_since` still did not
     call the tablet PRIMARY: its record is not late."""
     proves_past_since: float | None = None
-    """When the probe started that first found what proves that the shard had a primary (`past_proof`); None unless the
-    last answer that told anything proves it."""
+    """When the probe started that first found proof that the shard had a primary (`past_proof`). None unless the last
+    answer that told anything proves it.
+    """
     failed_at: tuple[float, ...] = ()
     """When the last probes started that failed after an answer, the oldest first; at most `UNSTABLE_AFTER` of them."""
 
     def may_have_written_as(self, uuid: str) -> bool:
-        """Whether what it holds of the server of that UUID may be its own: its server is, or was, a copy of that one,
-        and has not replicated from it since.
+        """Whether what it holds of the server of that UUID may be its own. Its server is then, or was, a copy of that
+        one, and has not replicated from it since.
         """
         if not uuid or uuid == self.server_uuid:
             return bool(uuid)
@@ -343,8 +351,8 @@ class TabletMemory:
         return received, self.received.union(lost).difference(received)
 
     def _own_missing(self, status: TabletStatus, told_before: Iterable[GtidSet]) -> GtidSet:
-        """Return what the server wrote by what was told before it was asked, and does not hold; what is told later
-        it may have written later.
+        """Return what the server does not hold, although it wrote it by what others had told before it was asked.
+        Transactions that are told later may have been written later.
         """
         uuid = status.server_uuid
         if status.disk_stalled or not uuid or not status.executed:

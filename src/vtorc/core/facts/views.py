@@ -71,8 +71,8 @@ class TabletView:
 
     @property
     def told(self) -> TabletStatus | None:
-        """The last answer that told more than a stalled disk, which hides all else; one of a stalled disk if no other
-        came, and None without any.
+        """The last answer that told more than a stalled disk, which hides all else. It is one of a stalled disk if no
+        other came, and None without any.
         """
         return self.memory.before_stall or self.status
 
@@ -253,8 +253,8 @@ class ShardView:
     def at_address(self, address: tuple[str, int]) -> TabletView | None:
         """The tablet with a mysqld at this host and port.
 
-        Of several it is the one that answers: the host may run a tablet of another alias by now, and the record of the
-        former one is still there.
+        Of several it is the one that answers. The host may run a tablet of another alias by now, while the record of
+        the former one is still there.
         """
         there = [tablet for tablet in self.tablets if tablet.record.mysql_address == address]
         return min(there, key=lambda tablet: not tablet.is_current, default=None)
@@ -274,7 +274,7 @@ class ShardView:
     def replicates_from(self, tablet: TabletView, source: TabletView) -> bool:
         """Whether the last known status of `tablet` names the server of `source`.
 
-        A replica that receives from a server with another UUID does not, whatever its address: that server was set up
+        A replica that receives from a server with another UUID does not, whatever its address. That server was set up
         where the one of `source` was, and vouches for it no more.
         """
         replication = tablet.status.replication if tablet.status is not None else None

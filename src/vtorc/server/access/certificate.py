@@ -10,7 +10,7 @@ CERTIFICATE: Final = "certificate"
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What the certificate of a client says; an authority of the settings has signed it."""
+    """The client by its certificate, which an authority of the settings has signed."""
 
     name: str
     """The common name of its subject; empty if it has none."""

@@ -29,7 +29,7 @@ class PasswordCheck:
     """Compares what clients send with one hash.
 
     Hashing takes tens of milliseconds of the processor by design. Thus a password that was right once is known again by
-    a fast keyed digest, whose key lives only in this object, and an address that guesses is told to wait.
+    a fast keyed digest, with a key that only this object has. An address that guesses is told to wait.
     """
 
     def __init__(self, wanted: PasswordHash, *, clock: Callable[[], float]) -> None:

@@ -1,7 +1,7 @@
 """Renders the templates of orchestrator's pages: variables and `{{yield}}`, escaped as Go's `html/template` does.
 
-The web files of all versions need no more of Go's template language. The escaping depends on where a variable stands,
-so that a name out of a topology server can break out of no text, attribute, address or script.
+The web files of all versions need no more of Go's template language. The escaping depends on where a variable stands.
+So a name out of a topology server can break out of no text, attribute, address or script.
 """
 
 import re

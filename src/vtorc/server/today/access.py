@@ -4,10 +4,10 @@ import enum
 
 
 class PathRole(enum.Enum):
-    """What a client has to be allowed to do for a path, by Vitess' names."""
+    """The permission that a path needs, by Vitess' names."""
 
     ANYTHING = "anything"
-    """Nothing in particular: no policy denies the path."""
+    """No permission: no policy denies the path."""
     MONITORING = "monitoring"
     DEBUGGING = "debugging"
     ADMIN = "admin"

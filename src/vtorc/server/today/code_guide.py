@@ -1,4 +1,4 @@
-"""What operators have to know of each code: what is seen, what vtorc does and refuses, and what is left for them.
+"""Guides to each code for operators: what is seen, what vtorc does and refuses, and what is left for them.
 
 `vtorc.server.today.code_doc` writes the page of it. The facts that the catalogue of problems has are not repeated here.
 """

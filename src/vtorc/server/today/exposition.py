@@ -37,7 +37,7 @@ def families(metrics: Iterable[MetricForm], dropped: Collection[str] = ()) -> Fa
 def prometheus_text(metrics: Iterable[MetricForm], *, is_complete: bool = True, dropped: Collection[str] = ()) -> str:
     """Return the metrics that have values in the text format of Prometheus, ordered by name.
 
-    Unless all of them `is_complete`, those that nothing told are left out: Prometheus would take their 0 for a restart,
+    Unless all of them `is_complete`, those that nothing told are left out. Prometheus would take their 0 for a restart,
     and count all that was counted before once more.
     """
     told = list(metrics)

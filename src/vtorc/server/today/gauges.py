@@ -22,7 +22,7 @@ Problem = tuple[str, str, str, str]
 class FleetGauges:
     """The gauges of the fleet.
 
-    A problem that is gone, and a tablet without errant transactions, are told as 0 while the tablet is known: alerts
+    A problem that is gone, and a tablet without errant transactions, are told as 0 while the tablet is known. Alerts
     and Vitess' own tests wait for the 0.
     """
 

@@ -1,7 +1,7 @@
 """The paths of today's API, each with the role that it takes and the answer.
 
 An answer about all tablets of a large fleet takes up to seconds. A thread makes it, so that the loop goes on to hear
-vtorc and to answer probes. What it reads of the memory are forms that do not change, and copies of lists.
+vtorc and to answer probes. It reads of the memory only forms that do not change, and copies of lists.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What the settings leave out of the metrics, or add up: `--stats-drop-variables`, `--stats-combine-dimensions`."""
+"""Metrics that the settings leave out or add up: `--stats-drop-variables`, `--stats-combine-dimensions`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The tables of Vitess' vtorc for `/api/database-state`, made from what is known; what is not known is null.
 
-Vitess' vtorc keeps all that it knows in 16 SQLite tables, and this dump of them is part of its API. vtorc has no such
-tables.
+Vitess' vtorc keeps all that it knows in 16 SQLite tables, and this dump of them is part of its API. This vtorc has no
+such tables.
 """
 
 import datetime

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 from msgspec import Meta, structs
 
 from vtorc.forms.shard import ShardForm
-from vtorc.server.ui.words import STATES, URGENCY, lag, plural
+from vtorc.forms.shard_states import STATE_URGENCY
+from vtorc.server.ui.words import STATES, lag, plural
 from vtorc.server.v1.shard_list import ShardsQuery, is_wanted
 
 FIRST_ROWS = 80
@@ -90,7 +91,7 @@ class FleetQuery(ShardsQuery, frozen=True, kw_only=True):
 
 def fleet_head(shards: Mapping[str, ShardForm]) -> FleetHead:
     """Return the head of the page, which costs a tenth of the page: browsers ask for it whenever a row has changed."""
-    counts = dict.fromkeys(URGENCY, 0)
+    counts = dict.fromkeys(STATE_URGENCY, 0)
     for shard in shards.values():
         counts[shard.state] += 1
     return FleetHead(sentence=_sentence(counts), counts=counts, total=len(shards))
@@ -116,7 +117,7 @@ def fleet_page(shards: Mapping[str, ShardForm], query: FleetQuery) -> FleetPage:
 
 def wanted_shards(shards: Mapping[str, ShardForm], query: FleetQuery) -> list[ShardForm]:
     """Return the shards that a query asks for, the worst first."""
-    return sorted((s for s in shards.values() if is_wanted(s, query)), key=lambda s: (URGENCY[s.state], s.name))
+    return sorted((s for s in shards.values() if is_wanted(s, query)), key=lambda s: (STATE_URGENCY[s.state], s.name))
 
 
 def named_rows(shards: Mapping[str, ShardForm], names: Iterable[str], lose: str | None) -> list[FleetRow]:

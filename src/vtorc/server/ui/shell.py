@@ -1,4 +1,4 @@
-"""What is on top of each page: banners about the whole fleet, and the recoveries in progress."""
+"""The top of each page: banners about the whole fleet, and the recoveries in progress."""
 
 from dataclasses import dataclass
 

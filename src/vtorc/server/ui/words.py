@@ -3,9 +3,6 @@
 import datetime
 from urllib.parse import quote
 
-SHAPES = {"healthy": "●", "repairing": "▲", "standing_still": "■", "unknown": "?"}
-"""The shape of each state of a shard."""
-
 STATES = {
     "healthy": "healthy",
     "repairing": "repairing",
@@ -13,9 +10,6 @@ STATES = {
     "unknown": "unknown",
 }
 """The words for each state of a shard."""
-
-URGENCY = {"standing_still": 0, "repairing": 1, "unknown": 2, "healthy": 3}
-"""The place of each state in a list, the worst first."""
 
 
 def clock_time(at: str) -> str:

@@ -1,4 +1,4 @@
-"""What has changed since a revision, for listeners of events: the newest of each shard, in order."""
+"""The changes since a revision, for listeners of events: the newest of each shard, in order."""
 
 import asyncio
 from collections import OrderedDict
@@ -174,7 +174,7 @@ class Changes:
         revision = self._memory.revision
         key = frame.key if frame.key is not None else revision
         before, is_row_news = self._changes.pop(key, None), self._is_row_news(frame)
-        # What is older than the floor has been told to all that are not to begin anew.
+        # Changes older than the floor have been told to all listeners but those that are to begin anew.
         news_at = revision if is_row_news else before.news_at if before is not None else self.floor
         self._changes[key] = Change(revision, frame, news_at)
         self._drop_oldest()

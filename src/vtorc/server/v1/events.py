@@ -26,7 +26,7 @@ HEARTBEAT_EVERY = 1.0
 """Seconds between two heartbeats."""
 
 TOGETHER_EVERY = 0.1
-"""Seconds between two moments at which changes are sent, to all listeners at once and as one piece: beside a fleet of
+"""Seconds between two moments at which changes are sent, to all listeners at once and as one piece. Beside a fleet of
 3,000 shards, a hundred listeners that got each change by itself took all of a processor.
 """
 

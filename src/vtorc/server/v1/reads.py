@@ -11,7 +11,8 @@ from vtorc.forms.frames import DecisionFrame, ProblemForm
 from vtorc.forms.hold import HoldForm
 from vtorc.forms.readiness import unready_finding
 from vtorc.forms.recovery import RecoveryForm, RunningForm
-from vtorc.forms.shard import ShardForm, ShardState
+from vtorc.forms.shard import ShardForm
+from vtorc.forms.shard_states import ShardState
 from vtorc.forms.webhook_state import WebhookForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v1.endpoints import NoQuery, Query

@@ -10,17 +10,16 @@ from msgspec import Meta
 from vtorc.forms.fleet import ListForm
 from vtorc.forms.frames import ProblemForm
 from vtorc.forms.shard import ShardForm
+from vtorc.forms.shard_states import STATE_URGENCY
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v1.endpoints import Query
-
-_URGENCY = {"standing_still": 0, "repairing": 1, "unknown": 2, "healthy": 3}
 
 Rank = tuple[float, str]
 """The place of a shard in a list: a number that depends on the order, then its name."""
 
 _RANKS: Mapping[str, Callable[[ShardForm], float]] = {
     "name": lambda shard: 0,
-    "state": lambda shard: _URGENCY[shard.state],
+    "state": lambda shard: STATE_URGENCY[shard.state],
     "lag": lambda shard: 1 if shard.largest_lag_seconds is None else -shard.largest_lag_seconds,
     "findings": lambda shard: -len(shard.findings),
 }

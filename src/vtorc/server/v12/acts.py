@@ -119,8 +119,8 @@ async def _take_over(call: Call, cluster: Cluster, kind: str, to: Server | None)
 async def _carry_out(call: Call, shard: str, kind: str, to: Server | None) -> tuple[RecoveryForm, str]:
     """Have a plan made and carried out; return the record of the recovery and what it risked, or raise V12Error.
 
-    v12's dialect leaves no time to read a plan. What the durability policy risks in each failover is accepted by asking
-    for one, and what more a forced promotion would lose is not.
+    v12's dialect leaves no time to read a plan. To ask for a failover is to accept what the durability policy risks in
+    each. Any more that a forced promotion would lose is not accepted.
     """
     arguments: dict[str, object] = {"shard": shard, "kind": kind, "to": to.tablet.alias if to is not None else None}
     plan = decoded(await ask(call, "plan", arguments), PlanForm)

@@ -22,7 +22,7 @@ class Style(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What an envelope says of something that went well."""
+    """The envelope of a request that went well."""
 
     message: str
     """The message for people."""

@@ -114,7 +114,7 @@ class Call:
 
     @property
     def hint(self) -> str:
-        """What the path says about the cluster; empty if it names none."""
+        """The cluster as the path names it; empty if it names none."""
         return next(
             (self.values[name] for name in ("clusterHint", "clusterName", "clusterAlias") if name in self.values), ""
         )

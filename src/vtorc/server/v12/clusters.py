@@ -1,4 +1,4 @@
-"""What the API says of shards and tablets in v12's terms: clusters with a name, instances with a depth."""
+"""Shards and tablets in v12's terms: clusters with a name, instances with a depth."""
 
 import datetime
 from collections.abc import Iterator, Sequence
@@ -131,7 +131,7 @@ def alias_of(shard: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ClusterIndex:
-    """What names, addresses and aliases mean; it holds while no shard changes these."""
+    """The meaning of names, addresses and aliases; it holds while no shard changes these."""
 
     shards: dict[str, str]
     """The shard that each name of a cluster or address of a server means, if there is one."""
@@ -195,8 +195,8 @@ class Clusters:
     def find_cluster(self, hint: str) -> Cluster | None:
         """Return the cluster that a hint means; None if it means none.
 
-        A hint is the name of a cluster, one of its former names, its keyspace and shard with `:`, `/` or `.` between
-        them, or a server by address or tablet alias.
+        A hint is a present or former name of a cluster, or its keyspace and shard with `:`, `/` or `.` between them. It
+        may be the address or the tablet alias of a server, too.
         """
         index = self.index
         shard = index.aliases.get(hint) or index.shards.get(hint) or index.shards.get(str(Address.parse(hint)))

@@ -21,7 +21,7 @@ VITESS = "vitess"
 _NOT_FOUND = 404
 
 _SILENCED = [each.value for each in (Effect.NO_ALERT, Effect.NO_FAILOVER, Effect.NO_REPAIR)]
-"""What v12's downtime and maintenance do: nothing is told or done about the instance."""
+"""The effects of v12's downtime and maintenance: nothing is told or done about the instance."""
 
 
 async def begin_downtime(call: Call) -> Told:

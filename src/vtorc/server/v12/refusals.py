@@ -1,4 +1,4 @@
-"""What vtorc does not do of v12's API, each with the reason and with what to do instead."""
+"""The parts of v12's API that vtorc refuses, each with the reason and with what to do instead."""
 
 from collections.abc import Callable
 

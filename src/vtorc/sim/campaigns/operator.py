@@ -52,7 +52,7 @@ async def _replace_forgotten(world: World, shard: SimShard) -> bool:
     """Replace a former primary that went back in time and that no record names; returns whether there was one.
 
     Only a rebuild makes it an acker again. Its replicas follow a server that exists no more, and only an operator knows
-    that: to vtorc that server may have become primary, so it promotes no tablet itself.
+    that. To vtorc that server may have become primary, so it promotes no tablet itself.
     """
     if shard.primary is not None or not await _rebuild_rolled_back(world, shard, Code.REPLICA_ROLLED_BACK):
         return False

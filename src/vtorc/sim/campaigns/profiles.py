@@ -197,7 +197,7 @@ def draw_faults(generator: random.Random, profile: Profile, *, shards: int) -> t
             Fault(
                 kind=kind.name,
                 at=round(generator.uniform(0.0, profile.span), 3),
-                # As many faults of one to three seconds as of twenty to sixty: short faults meet other code than long
+                # As many faults of one to three seconds as of twenty to sixty. Short faults meet other code than long
                 # ones, and a long one costs ten times as much to run.
                 lasts=round(kind.least * (kind.most / kind.least) ** generator.random(), 3),
                 shard=generator.randrange(shards),

@@ -42,7 +42,7 @@ class ShardLedger:
 
     `protected` are those that replicas had acknowledged before; `unprotected` those that no replica had acknowledged,
     because semi-sync was off or switched off at that moment. Both are named by the ids of their rows, and a server has
-    a write if it has its row: a GTID set claims rows that a filter kept away, or that a rolled-back disk has lost.
+    a write if it has its row. A GTID set claims rows that a filter kept away, or that a rolled-back disk has lost.
     """
 
     def __init__(self, shard: ShardId, *, requires_acks: bool, checker: "Checker") -> None:
@@ -54,8 +54,9 @@ class ShardLedger:
         self._asks_for_acks = requires_acks
         self.servers: list[SimMysqld] = []
         self.unbound: set[str] = set()
-        """UUIDs of servers that took writes without waiting when the policy began to bind the primary: one that was
-        replaced under `none` and could not be told is bound by nothing until it is."""
+        """UUIDs of servers that took writes without waiting when the policy began to bind the primary. One that was
+        replaced under `none`, and that no call has reached since, is not bound until one does.
+        """
         self.protected: dict[int, Transaction] = {}
         self.unprotected: dict[int, Transaction] = {}
         self.acked_commits: set[Transaction] = set()
@@ -103,9 +104,8 @@ class ShardLedger:
 
     def lost_on(self, server: SimMysqld) -> list[Transaction]:
         """Return the protected writes whose rows a server lacks, oldest first."""
-        return [
-            write for row, write in self.protected.items() if row not in server.rows and write not in self.copies_gone
-        ]
+        rows = server.tables.rows
+        return [write for row, write in self.protected.items() if row not in rows and write not in self.copies_gone]
 
     def gone_on(self, server: SimMysqld) -> bool:
         """Return whether a server lacks writes of which too few copies were left."""
@@ -114,24 +114,25 @@ class ShardLedger:
     def rolled_back(self, server: SimMysqld) -> None:
         """Note which writes have too few copies left, as a server has lost its own.
 
-        The promise is that of the durability policies, all of which ask for one acknowledgement: beside the server that
+        The promise is that of the durability policies, all of which ask for one acknowledgement. Beside the server that
         wrote it, an acker that runs still has the write.
         """
+        rows = server.tables.rows
         for row, write in self.protected.items():
             others = (each for each in self.servers if each is not server and each.server_id != write.server_id)
-            if row not in server.rows and not any(each.process.listening and holds(each, write) for each in others):
+            if row not in rows and not any(each.process.listening and holds(each, write) for each in others):
                 self.copies_gone.add(write)
 
     def unprotected_lost_on(self, server: SimMysqld) -> int:
         """Return the number of unprotected writes whose rows a server lacks."""
-        return sum(row not in server.rows for row in self.unprotected)
+        return sum(row not in server.tables.rows for row in self.unprotected)
 
 
 class Checker(MysqlObserver):
     """Watches all shards.
 
-    `by_hand` has the UUIDs of servers that an operator has changed, until they are read-only again or primaries that
-    serve and wait for acknowledgements; `being_changed` those on which an operator's change runs. `serves` returns
+    `by_hand` has the UUIDs of servers that an operator has changed, until they are read-only again, or primaries that
+    serve and wait for acknowledgements. `being_changed` has those on which an operator's change runs. `serves` returns
     whether a server's vttablet lets writes of clients through. `listeners` get the sender, the tablet, the shard and
     the name of each change that is sent.
     """
@@ -318,7 +319,7 @@ class Checker(MysqlObserver):
 def has_row(server: SimMysqld, transaction: Transaction) -> bool:
     """Return whether readers of a server see the row that a transaction inserted."""
     change = transaction.change
-    return isinstance(change, InsertRow) and change.id in server.rows
+    return isinstance(change, InsertRow) and change.id in server.tables.rows
 
 
 def holds(server: SimMysqld, transaction: Transaction) -> bool:
@@ -335,7 +336,7 @@ def can_be_acknowledged(server: SimMysqld, servers: Sequence[SimMysqld]) -> bool
 
 def _acknowledges(replica: SimMysqld, source: SimMysqld) -> bool:
     replication = replica.replication
-    dump = source.dumps.get(replica.uuid)
+    dump = source.dumps.of(replica.uuid)
     return (
         replica.process.state is not ProcessState.STOPPED
         and replication.io_state is ThreadState.RUNNING

@@ -70,9 +70,9 @@ class Gateway:
 class Client:
     """An application process that writes rows with unique ids, one after the other.
 
-    It writes to the primary that its gateway names or, if `direct`, to the mysqld of one tablet after the other, as an
-    application without Vitess does. All clients of a world share `row_ids`; `interval` and `deadline` (of one write)
-    are in seconds.
+    It writes to the primary that its gateway names. If `direct`, it writes to the mysqld of one tablet after the other,
+    as an application without Vitess does. All clients of a world share `row_ids`; `interval` and `deadline` (of one
+    write) are in seconds.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
-from vtorc.discovery.probe import ProbePace
+from vtorc.discovery.probe_pace import ProbePace
 from vtorc.recovery.commands import Commands
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement

@@ -1,6 +1,6 @@
 """The network between hosts: latency, loss, cuts in one or both directions, and calls over it.
 
-It behaves as TCP does seen from above: messages that a cut holds back arrive after the cut is healed, in order, if
+It behaves as TCP does seen from above. Messages that a cut holds back arrive after the cut is healed, in order, if
 their connection still exists. A call whose request or answer is lost waits for its caller's deadline; only the effect
 shows which of the two was lost.
 """

@@ -12,7 +12,7 @@ from vtorc.sim.engine.trace import PROCESS
 
 @dataclass(slots=True)
 class _Held:
-    """What became due for a process while it stood still."""
+    """All that became due for a process while it stood still."""
 
     waiting: list[SimHandle | SimTimer] = field(default_factory=list)
     """Its callbacks that became ready."""
@@ -36,8 +36,9 @@ class StandingProcesses(asyncio.BaseEventLoop):
     def let_others_run(self, seconds: float, *, but: str) -> None:
         """Let time pass for all processes but the one with the name `but`, in the midst of an instruction of it.
 
-        It goes on with its next instruction, as after SIGSTOP or without processor time. What it waited for comes next,
-        and only then the timers that became due meanwhile; an event loop looks at its sockets first, too.
+        It goes on with its next instruction, as after SIGSTOP or without processor time. The messages that it waited
+        for come next, and only then the timers that became due meanwhile. An event loop looks at its sockets first,
+        too.
         """
         task = asyncio.current_task(self)
         if task is not None:
@@ -54,7 +55,7 @@ class StandingProcesses(asyncio.BaseEventLoop):
     def _run_others(self, until: float) -> None:
         """Run until that instant, and keep what becomes due for processes that stand still.
 
-        What such a process has sent before is on its way: only its own tasks and timers wait.
+        Messages that such a process has sent before are on their way: only its own tasks and timers wait.
         """
         queue, timers = self._queue, self._timers
         while not self._unhandled:

@@ -5,170 +5,35 @@ for a call of a vtorc and strike then. Others first make one replica the only ho
 relay logs long, and strike after that. All random choices follow from the fault alone, so that a run stays replayable.
 """
 
-import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 
-from vtorc.core.facts.durability import Member, policy
-from vtorc.core.facts.ids import ShardId, TabletType
+from vtorc.core.facts.durability import policy
 from vtorc.errors import TopoError
 from vtorc.recovery.commands import Commands
 from vtorc.sim.cluster.out_of_service import OUT_OF_SERVICE, OutOfService
 from vtorc.sim.cluster.policy_change import change_policy
 from vtorc.sim.cluster.tablet import SimTablet
-from vtorc.sim.engine.loop import current_loop
 from vtorc.sim.faults.fault import End, FaultScene, nothing
 from vtorc.sim.faults.processes import pause
+from vtorc.sim.faults.strike import STOPS, Strike
 from vtorc.sim.faults.topology import forget_tablet, make_unreadable
 from vtorc.sim.mysql.binlog import InsertRow
 from vtorc.vttablet.mysql_api import Threads
 
-_STOPS = frozenset({"StopReplicationAndGetStatus"})
 _STARTS = frozenset({"StartReplication", "SetReplicationSource"})
-
-_HELD_APPLIER = 3000.0
-"""The slowness of an applier that applies hardly anything."""
-
-_LATE = 0.1
-"""Seconds by which messages to vtorcs are late so that more happens between two steps of a recovery."""
-
-
-class _Strike:
-    """One fault under way: its random choices, the tablets that take part, and everything to be undone at its end."""
-
-    def __init__(self, scene: FaultScene) -> None:
-        self.scene = scene
-        self.world = scene.world
-        self.random = random.Random(scene.fault.name)
-        self.primary = scene.shard.primary or scene.shard.tablets[0]
-        self.replicas = [each for each in scene.shard.tablets if each is not self.primary]
-        self._over = False
-        self._ends: list[End] = []
-
-    def end(self) -> None:
-        """Undo everything, the latest first."""
-        self._over = True
-        while self._ends:
-            self._ends.pop()()
-
-    def on_end(self, end: End) -> None:
-        """Remember to call this at the end; call it at once if the fault is over."""
-        self._ends.append(end)
-        if self._over:
-            self.end()
-
-    def later(self, least: float, most: float, do: Callable[[], object]) -> None:
-        """Do something after a random time between so many seconds, unless the fault is over by then."""
-        current_loop().call_later(self.random.uniform(least, most), self._unless_over, do)
-
-    def _unless_over(self, do: Callable[[], object]) -> None:
-        if not self._over:
-            do()
-
-    def when_sent(self, names: Collection[str], do: Callable[[], object], *, to: SimTablet | None = None) -> None:
-        """Do something once, as soon as a vtorc sends one of these calls to one tablet, or to any of the shard."""
-        listeners = self.world.checker.listeners
-
-        def listen(caller: str, tablet: str, shard: ShardId, name: str) -> None:
-            if shard != self.scene.shard.id or name not in names or (to is not None and tablet != to.alias_text):
-                return
-            forget()
-            do()
-
-        def forget() -> None:
-            if listen in listeners:
-                listeners.remove(listen)
-
-        listeners.append(listen)
-        self.on_end(forget)
-
-    def acker(self) -> SimTablet:
-        """Choose a replica that acknowledges the primary's writes, half of the time a RDONLY one, which cannot win.
-
-        It is any replica if none acknowledges.
-        """
-        rule = policy(self.scene.shard.plan.durability)
-        primary = Member(self.primary.config.alias, TabletType.PRIMARY)
-        ackers = [each for each in self.replicas if rule.may_ack(primary, _member(each))]
-        rdonly = [each for each in ackers if each.config.init_type is TabletType.RDONLY]
-        return self.random.choice(rdonly if rdonly and self.random.random() < 0.5 else ackers or self.replicas)
-
-    def cut(self, inside: Iterable[str], outside: Iterable[str]) -> End:
-        """Let nothing pass between two groups of hosts; returns what heals it, which the end does at the latest."""
-        ends = list(self.scene.impose_both_ways(frozenset(inside), frozenset(outside), cut=True))
-
-        def heal() -> None:
-            while ends:
-                ends.pop()()
-
-        self.on_end(heal)
-        return heal
-
-    def hide(self, *tablets: SimTablet, also: Collection[str] = ()) -> End:
-        """Cut tablets, and other hosts, off from everything but each other."""
-        hidden = {each.host.name for each in tablets} | set(also)
-        return self.cut(hidden, self.world.network.hosts.keys() - hidden)
-
-    def starve(self, *spared: SimTablet) -> None:
-        """Let the primary's writes reach these replicas only."""
-        others = {each.host.name for each in self.replicas if each not in spared}
-        self.on_end(self.scene.impose(sources={self.primary.host.name}, targets=others, cut=True))
-
-    def hold_appliers(self, *tablets: SimTablet, slowness: float = _HELD_APPLIER) -> End:
-        """Let replicas (all, if none is named) apply hardly anything; returns what releases them.
-
-        The end of the fault releases them at the latest.
-        """
-        appliers = [each.mysqld.replication.applier for each in tablets or self.scene.shard.tablets]
-        for applier in appliers:
-            applier.slowness, applier.delay = slowness, 0.001  # with a delay the applier takes no batches
-
-        def release() -> None:
-            for applier in appliers:
-                applier.slowness, applier.delay = 1.0, 0.0
-
-        self.on_end(release)
-        return release
-
-    def hold_appliers_until_stopped(self, least: float, most: float) -> None:
-        """Hold all appliers until so many seconds after a vtorc began to stop the replicas."""
-        release = self.hold_appliers()
-        self.when_sent(_STOPS, lambda: self.later(least, most, release))
-
-    def delay_answers(self) -> None:
-        """Delay all messages to vtorcs a little, so that more happens between two steps of a recovery."""
-        vtorcs = {vtorc.host.name for vtorc in self.world.vtorcs}
-        self.on_end(self.scene.impose(targets=vtorcs, delay=_LATE))
-
-    def power_off(self, tablet: SimTablet) -> None:
-        """Cut a tablet's power until the end of the fault."""
-        self.world.power_off(tablet.host)
-        self.on_end(lambda: self.world.power_on(tablet.host))
-
-    def kill_both(self, tablet: SimTablet) -> None:
-        """Kill vttablet and mysqld of one host; mysqld stays down until the end of the fault."""
-        tablet.process.crash()
-        tablet.mysqld.process.crash()
-        self.on_end(lambda: self.world.start_mysqld(tablet.mysqld))
-
-    def lose_primary(self) -> None:
-        """Cut the primary's power or kill its processes."""
-        self.random.choice((self.power_off, self.kill_both))(self.primary)
-
-
-def _member(tablet: SimTablet) -> Member:
-    return Member(tablet.config.alias, tablet.config.init_type)
+"""The calls by which a vtorc repairs a replica."""
 
 
 def hide_acker(scene: FaultScene) -> End:
     """Cut the primary and one acker off from all others."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     strike.hide(strike.primary, strike.acker())
     return strike.end
 
 
 def hide_acker_unreadable(scene: FaultScene) -> End:
     """Do as `hide_acker` after that acker's record has become unreadable."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     acker = strike.acker()
     strike.on_end(make_unreadable(scene.world, acker))
     # Long enough for every vtorc to have read the topology once since.
@@ -178,7 +43,7 @@ def hide_acker_unreadable(scene: FaultScene) -> End:
 
 def hide_acker_without_record(scene: FaultScene) -> End:
     """Delete an acker's record while its mysqld lives, and then cut the primary and it off from all others."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     acker = strike.acker()
     strike.on_end(forget_tablet(scene.world, acker))
     # Long enough for every vtorc to have read the topology once since.
@@ -188,7 +53,7 @@ def hide_acker_without_record(scene: FaultScene) -> End:
 
 def hide_cell(scene: FaultScene) -> End:
     """Cut the primary off together with all of another cell, its topology server included."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     cells = [cell for cell in scene.world.plan.cells if cell != strike.primary.host.cell]
     if not cells:
         return nothing
@@ -199,7 +64,7 @@ def hide_cell(scene: FaultScene) -> End:
 
 def lone_copy(scene: FaultScene) -> End:
     """Let one acker alone receive the last writes, then lose the primary."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     strike.starve(strike.acker())
     strike.later(2.0, 4.0, strike.lose_primary)
     return strike.end
@@ -207,7 +72,7 @@ def lone_copy(scene: FaultScene) -> End:
 
 def lone_copy_hidden(scene: FaultScene) -> End:
     """Let one acker alone receive the last writes, then lose the primary and cut the acker off."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     acker = strike.acker()
     strike.starve(acker)
 
@@ -221,7 +86,7 @@ def lone_copy_hidden(scene: FaultScene) -> End:
 
 def lone_copy_without_socket(scene: FaultScene) -> End:
     """Let one acker alone receive the last writes, that its own vttablet cannot reach, and then end the primary."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     acker = strike.acker()
     acker.mysqld.has_socket = False
     strike.on_end(lambda: setattr(acker.mysqld, "has_socket", True))
@@ -237,7 +102,7 @@ def lone_copy_without_socket(scene: FaultScene) -> End:
 
 def lone_copy_rebuilt(scene: FaultScene) -> End:
     """Let one acker alone receive the last writes, lose it with the primary, and rebuild it from another replica."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     acker = strike.acker()
     strike.starve(acker)
     others = [each for each in strike.replicas if each is not acker]
@@ -254,7 +119,7 @@ def lone_copy_rebuilt(scene: FaultScene) -> End:
 
 def withdraw_policy(scene: FaultScene) -> End:
     """Let one acker alone receive the last writes, change the policy to none, and soon lose it and the primary."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     acker, keyspace, before = strike.acker(), scene.shard.id.keyspace, scene.shard.plan.durability
     strike.starve(acker)
 
@@ -273,7 +138,7 @@ def withdraw_policy(scene: FaultScene) -> End:
 
 def last_acker_leaves(scene: FaultScene) -> End:
     """Take the only running acker out of service; then lose the primary and start the other replicas."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     acker = strike.acker()
     others = [each for each in strike.replicas if each is not acker]
     for each in others:
@@ -300,7 +165,7 @@ def last_acker_leaves(scene: FaultScene) -> End:
 
 def crash_while_applying(scene: FaultScene) -> End:
     """Lose the primary while the relay logs are long."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     strike.hold_appliers_until_stopped(1.0, 8.0)
     strike.later(2.0, 5.0, strike.lose_primary)
     return strike.end
@@ -308,31 +173,31 @@ def crash_while_applying(scene: FaultScene) -> End:
 
 def lose_lock_while_applying(scene: FaultScene) -> End:
     """Lose the primary while the relay logs are long, and end all leases while replicas apply them."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     strike.hold_appliers_until_stopped(4.0, 8.0)
     strike.later(3.0, 5.0, strike.lose_primary)
-    strike.when_sent(_STOPS, lambda: strike.later(0.0, 0.5, scene.world.topos["global"].end_leases))
+    strike.when_sent(STOPS, lambda: strike.later(0.0, 0.5, scene.world.topos["global"].end_leases))
     return strike.end
 
 
 def return_amid_failover(scene: FaultScene) -> End:
     """Let a primary that was cut off return, writable, as soon as its replicas are stopped.
 
-    Every vtorc stands still before, until the replicas have tried in vain to connect again: a vttablet does not stop an
-    IO thread that has failed to connect. The failover is then long, because relay logs are; or it is so short, if
-    messages are a little late, that vtorc does not look whether all tablets are still stopped.
+    Every vtorc stands still before, until the replicas have tried in vain to connect again. A vttablet does not stop an
+    IO thread that has failed to connect. The failover is then long, because relay logs are. Or messages are a little
+    late, and it is so short that vtorc does not look whether all tablets are still stopped.
     """
-    strike = _Strike(scene)
+    strike = Strike(scene)
     if strike.random.random() < 0.25:
         strike.hold_appliers_until_stopped(2.0, 6.0)
         latest_return = 0.5
     else:
-        strike.when_sent(_STOPS, strike.delay_answers)
+        strike.when_sent(STOPS, strike.delay_answers)
         latest_return = 0.01
 
     def hide() -> None:
         heal = strike.hide(strike.primary)
-        strike.when_sent(_STOPS, lambda: strike.later(0.0, latest_return, heal))
+        strike.when_sent(STOPS, lambda: strike.later(0.0, latest_return, heal))
         thaws = [vtorc.process.thaw for vtorc in scene.world.vtorcs]
         for vtorc in scene.world.vtorcs:
             vtorc.process.freeze()
@@ -351,7 +216,7 @@ def return_amid_failover(scene: FaultScene) -> End:
 
 def lose_promotion(scene: FaultScene) -> End:
     """Cut a primary off until its successor is promoted, then let it return and cut all vtorcs off from all tablets."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     heal = strike.hide(strike.primary)
     vtorcs = [vtorc.host.name for vtorc in scene.world.vtorcs]
     tablets = [each.host.name for each in scene.shard.tablets]
@@ -366,7 +231,7 @@ def lose_promotion(scene: FaultScene) -> End:
 
 def crash_at_repair(scene: FaultScene) -> End:
     """Stop the applier of the only replica that receives, and lose the primary as soon as vtorc repairs it."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     acker = strike.acker()
     strike.starve(acker)
 
@@ -381,7 +246,7 @@ def crash_at_repair(scene: FaultScene) -> End:
 
 def successor_dies(scene: FaultScene) -> End:
     """Lose the primary and its successor as soon as it is promoted, while the others have not applied everything."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     successor = strike.acker()
     releases = [strike.hold_appliers(each, slowness=600.0) for each in strike.replicas if each is not successor]
     strike.later(2.0, 4.0, strike.lose_primary)
@@ -394,13 +259,13 @@ def successor_dies(scene: FaultScene) -> End:
         strike.later(0.001, 0.01, lambda: way(successor))
 
     strike.when_sent({"PromoteReplica"}, lose, to=successor)
-    strike.when_sent(_STOPS, lambda: strike.later(12.0, 15.0, lambda: [release() for release in releases]))
+    strike.when_sent(STOPS, lambda: strike.later(12.0, 15.0, lambda: [release() for release in releases]))
     return strike.end
 
 
 def late_vtorc(scene: FaultScene) -> End:
     """Lose the primary while calls of all vtorcs but one reach the topology server late."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     topo = {scene.world.topos["global"].process.host.name}
     late = {vtorc.host.name for vtorc in scene.world.vtorcs[1:]}
     delay = strike.random.uniform(0.5, 3.0)
@@ -411,7 +276,7 @@ def late_vtorc(scene: FaultScene) -> End:
 
 def errant_then_crash(scene: FaultScene) -> End:
     """Write into two replicas, then lose the primary."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     for replica in strike.random.sample(strike.replicas, 2):
         scene.by_hand(replica, replica.mysqld.inject(InsertRow(0)))
     strike.later(8.0, 10.0, strike.lose_primary)
@@ -420,7 +285,7 @@ def errant_then_crash(scene: FaultScene) -> End:
 
 def command_planned(scene: FaultScene) -> End:
     """Let an operator tell vtorc to move the primary, while replicas apply slowly and answers are late."""
-    strike = _Strike(scene)
+    strike = Strike(scene)
     strike.delay_answers()
     release = strike.hold_appliers()
     rule = policy(scene.shard.plan.durability)
@@ -451,12 +316,12 @@ def stand_still_amid_failover(scene: FaultScene) -> End:
     Most of these pauses are longer than the lease of the shard lock. They come between any two instructions: after the
     lock was checked and before the promotion is sent, too.
     """
-    strike = _Strike(scene)
+    strike = Strike(scene)
     strike.later(2.0, 4.0, strike.lose_primary)
 
     def stop_all() -> None:
         for vtorc in scene.world.vtorcs:
             strike.on_end(pause(scene, vtorc, gaps=(10, 50), seconds=(5.0, 60.0)))
 
-    strike.when_sent(_STOPS, stop_all)
+    strike.when_sent(STOPS, stop_all)
     return strike.end

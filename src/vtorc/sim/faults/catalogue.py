@@ -1,6 +1,6 @@
 """The catalogue of all kinds of faults, and every set of kinds that is built from it.
 
-Seeds draw kinds by their place in these sets: a row that moves, or a new one that is not the last of its set, makes
+Seeds draw kinds by their place in these sets. A row that moves, or a new one that is not the last of its set, makes
 every seed another run.
 """
 

@@ -28,7 +28,7 @@ LOUD_BOUND = 8.0
 class Fault:
     """One thing that goes wrong: `at` and `lasts` in seconds after the world is well.
 
-    `shard` is the number of the shard, `target` the number of what it hits there: tablet 0 is whichever tablet is the
+    `shard` is the number of the shard, `target` the number of what it hits there. Tablet 0 is whichever tablet is the
     primary by then, the others follow in the order of the plan. `alias` names a tablet instead.
     """
 

@@ -32,8 +32,8 @@ def _seconds(value: float) -> str:
 def read_fault(text: str, *, at: float, lasts: float, plan: WorldPlan | None = None) -> Fault:
     """Read a fault; `at` and `lasts` (seconds) are the defaults. Raises SimPlanError.
 
-    The target is a number as in `Fault.target`, `primary`, `replica`, or a name of the `plan`: a cell, a tablet, or a
-    shard, which means its primary.
+    The target is a number as in `Fault.target`, `primary`, `replica`, or a name of the `plan`. The name is that of a
+    cell, of a tablet, or of a shard, which means its primary.
     """
     found = _FORM.fullmatch(text)
     if found is None:

@@ -171,12 +171,12 @@ class SimMysqlServer:
 
     async def create_database(self, name: str) -> None:
         """Create a database unless it exists."""
-        if name not in (await self._enter()).schemas:
+        if name not in (await self._enter()).tables.schemas:
             await self._do(lambda server: server.write(CreateSchema(name), is_super=True))
 
     async def create_sidecar(self, name: str) -> None:
         """Create the sidecar database and its tables unless they exist."""
-        if name not in (await self._enter()).journal:
+        if name not in (await self._enter()).tables.journal:
             await self._do(lambda server: server.write(CreateSchema(name, tables=True), is_super=True))
 
     async def write_journal(self, sidecar: str, row: JournalRow) -> None:
@@ -185,11 +185,11 @@ class SimMysqlServer:
 
     async def has_journal_row(self, sidecar: str, time_created_ns: int) -> bool:
         """Whether the reparent journal has this row; False also while the table does not exist."""
-        return time_created_ns in (await self._enter()).journal.get(sidecar, {})
+        return time_created_ns in (await self._enter()).tables.journal.get(sidecar, {})
 
     async def journal_length(self, sidecar: str) -> int:
         """Count the rows of the reparent journal."""
-        journal = (await self._enter()).journal.get(sidecar)
+        journal = (await self._enter()).tables.journal.get(sidecar)
         if journal is None:
             raise MysqlError(f"Table '{sidecar}.reparent_journal' doesn't exist", errno=1146, sqlstate="42S02")
         return len(journal)
@@ -200,7 +200,7 @@ class SimMysqlServer:
 
     async def replica_hosts(self) -> Sequence[str]:
         """List the hosts that read this server's binary log."""
-        return [dump.end.peer.life.host.name for dump in (await self._enter()).dumps.values()]
+        return [dump.end.peer.life.host.name for dump in (await self._enter()).dumps.all]
 
     async def global_status(self, names: Sequence[str]) -> Mapping[str, str]:
         """Read status variables; all of them when no name is given."""
@@ -210,7 +210,7 @@ class SimMysqlServer:
             "Uptime": str(int(server.loop.time() - server.started_at)),
             "Rpl_semi_sync_source_status": "ON" if server.acks.active else "OFF",
             "Rpl_semi_sync_source_wait_sessions": str(server.acks.sessions),
-            "Rpl_semi_sync_source_clients": str(server.semi_sync_clients),
+            "Rpl_semi_sync_source_clients": str(server.dumps.semi_sync_clients),
         }
         return {name: value for name, value in values.items() if not names or name in names}
 

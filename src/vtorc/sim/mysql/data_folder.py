@@ -1,11 +1,11 @@
 """A copy of all that a simulated server has on its disk, taken at one moment."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.sim.mysql.binlog import Binlog, Transaction
-from vtorc.vttablet.mysql_api import JournalRow, Source
+from vtorc.sim.mysql.tables import Tables
+from vtorc.vttablet.mysql_api import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +26,5 @@ class DataFolder:
 
     binlog: Binlog
     executed: GtidSet
-    journal: Mapping[str, Mapping[int, JournalRow]]
-    """The rows of the reparent journal in each sidecar database, by their times of creation."""
-    schemas: frozenset[str]
-    rows: frozenset[int]
-    """The ids of the rows that clients have inserted."""
+    tables: Tables
     relay_log: RelayLog

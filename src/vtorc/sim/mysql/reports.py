@@ -159,7 +159,7 @@ def semi_sync(server: SimMysqld) -> SemiSyncStatus:
         min(server.settings.ack_timeout * 1000.0, _MOST_MS),
         server.semi_sync_replica,
         server.replication.acknowledges,
-        server.semi_sync_clients,
+        server.dumps.semi_sync_clients,
     )
 
 

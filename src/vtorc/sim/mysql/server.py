@@ -11,10 +11,12 @@ from vtorc.sim.engine.network import Network
 from vtorc.sim.engine.process import Process
 from vtorc.sim.engine.stream import End
 from vtorc.sim.mysql.ack_receiver import AckReceiver
-from vtorc.sim.mysql.binlog import Binlog, Change, CreateSchema, InsertJournal, InsertRow, Transaction
+from vtorc.sim.mysql.binlog import Binlog, Change, Transaction
 from vtorc.sim.mysql.data_folder import DataFolder
 from vtorc.sim.mysql.disk import DiskState
-from vtorc.sim.mysql.dump import Dump, DumpRequest
+from vtorc.sim.mysql.dump import DumpRequest
+from vtorc.sim.mysql.dump_threads import DumpThreads
+from vtorc.sim.mysql.executed_waits import ExecutedWaits
 from vtorc.sim.mysql.gate import Commit, CommitGate
 from vtorc.sim.mysql.gtids import GtidLog
 from vtorc.sim.mysql.mysqld_process import fail, lost_connection, resolve
@@ -24,7 +26,7 @@ from vtorc.sim.mysql.report_cache import KeptReports
 from vtorc.sim.mysql.semisync import AckWaits
 from vtorc.sim.mysql.settings import DropReason, SimMysqlSettings
 from vtorc.sim.mysql.setup import VITESS_OWN
-from vtorc.vttablet.mysql_api import JournalRow
+from vtorc.sim.mysql.tables import Tables
 
 
 class MysqlObserver:
@@ -96,15 +98,13 @@ class SimMysqld(ReplicaServer):
         self.series = (uuid, "")
         self.observer = observer
         self.binlog = Binlog()
-        self.journal: dict[str, dict[int, JournalRow]] = {}
-        self.schemas: set[str] = set()
-        self.rows: set[int] = set()
+        self.tables = Tables()
         self.read_only = True
         self.super_read_only = True
         self.acks = AckWaits(count=settings.wait_for_replica_count)
         self.ack_receiver = AckReceiver(self)
         self.replication = Replication(self)
-        self.dumps: dict[str, Dump] = {}
+        self.dumps = DumpThreads(self.acks, self.ack_receiver, self.note_writability)
         self.gate = CommitGate(self)
         self.setup = VITESS_OWN
         self.refuses_connections = False
@@ -118,7 +118,7 @@ class SimMysqld(ReplicaServer):
         self._next_number = 1
         self._first_uuid = uuid
         self._generation = 0
-        self._position_waiters: list[tuple[GtidSet, asyncio.Future[None]]] = []
+        self._executed_waits = ExecutedWaits(self)
 
     # --- life
 
@@ -155,8 +155,8 @@ class SimMysqld(ReplicaServer):
         self.ack_receiver.forget()
         self.gate.forget()
         self.disk.forget()
-        self._position_waiters.clear()
-        self.dumps.clear()
+        self._executed_waits.forget()
+        self.dumps.forget()
         self.replication.crashed()
         self.note_writability()
 
@@ -178,9 +178,10 @@ class SimMysqld(ReplicaServer):
     async def write(self, change: Change, *, is_super: bool = False, pooled: bool = False) -> Transaction:
         """Commit a change and return its transaction once it is visible.
 
-        Raises MysqlError 1290 on a read-only server (read_only does not stop a SUPER user), 1026 when the disk is full,
-        2013 when the server ends or the session is killed: then the outcome is unknown. Cancelling kills the session: a
-        commit that waits for acknowledgements goes on waiting, and no client learns its outcome (seen with MySQL 9.7).
+        Raises MysqlError 1290 on a read-only server (read_only does not stop a SUPER user), 1026 when the disk is full.
+        It is 2013 when the server ends or the session is killed: then the outcome is unknown. Cancelling kills the
+        session: a commit that waits for acknowledgements goes on waiting, and no client learns its outcome (seen with
+        MySQL 9.7).
         """
         kills = self.kills
         await self.begin_statement(pooled=pooled)
@@ -248,8 +249,7 @@ class SimMysqld(ReplicaServer):
     def log(self, transaction: Transaction, release: Callable[[bool], None]) -> int:
         """Write to the binary log and send to the replicas; `release` is called when the commit may become visible."""
         position = self.binlog.append(transaction)
-        for dump in list(self.dumps.values()):
-            dump.pump()
+        self.dumps.pump()
         if self.setup.log_bin:
             self.acks.wait(position, release)
             if math.isfinite(self.settings.ack_timeout) and self.acks.active:
@@ -284,36 +284,13 @@ class SimMysqld(ReplicaServer):
     def make_visible(self, transaction: Transaction) -> None:
         """Commit in the storage engine, so that readers see the transaction."""
         self.executed.add(transaction.series, transaction.number)
-        change = transaction.change
-        if isinstance(change, InsertRow):
-            self.rows.add(change.id)
-        elif isinstance(change, InsertJournal):
-            self.journal.setdefault(change.sidecar, {})[change.row.time_created_ns] = change.row
-        elif isinstance(change, CreateSchema):
-            self.schemas.add(change.name)
-            if change.tables:
-                self.journal.setdefault(change.name, {})
-        if self._position_waiters:
-            self._wake_position_waiters()
+        self.tables.apply(transaction.change)
+        self._executed_waits.wake(self.executed)
 
     async def wait_for_executed(self, position: GtidSet) -> None:
         """Wait until all transactions of `position` are visible."""
-        if position.is_subset_of(self.executed.value):
-            return
-        reached: asyncio.Future[None] = self.new_wait()
-        entry = (position, reached)
-        self._position_waiters.append(entry)
-        try:
-            await self.wait(reached)
-        finally:
-            if entry in self._position_waiters:
-                self._position_waiters.remove(entry)
-
-    def _wake_position_waiters(self) -> None:
-        executed = self.executed.value
-        for position, reached in self._position_waiters:
-            if position.is_subset_of(executed):
-                resolve(reached, None)
+        if not position.is_subset_of(self.executed.value):
+            await self._executed_waits.wait(position)
 
     # --- locks and switches
 
@@ -344,7 +321,7 @@ class SimMysqld(ReplicaServer):
             if primary:
                 self.ack_receiver.look_up()
             else:
-                self.ack_receiver.stop(ackers=self.semi_sync_clients)
+                self.ack_receiver.stop(ackers=self.dumps.semi_sync_clients)
         self.note_writability()
 
     def change_uuid(self, uuid: str) -> None:
@@ -357,7 +334,7 @@ class SimMysqld(ReplicaServer):
     def reset_binary_logs(self, purged: GtidSet) -> None:
         """Wipe binary log and GTID history, as RESET BINARY LOGS AND GTIDS does, then set gtid_purged."""
         self.observer.history_wiped(self)
-        self._drop_dumps()
+        self.dumps.close()
         self.binlog.reset(purged)
         self.executed = GtidLog(purged)
         self._next_number = self.executed.last(self.series) + 1
@@ -366,9 +343,7 @@ class SimMysqld(ReplicaServer):
         """Replace the data by a copy of another server's, as from a backup; the process must be stopped."""
         self.binlog.reset(other.executed.value)
         self.executed = GtidLog(other.executed.value)
-        self.journal = {sidecar: dict(rows) for sidecar, rows in other.journal.items()}
-        self.schemas = set(other.schemas)
-        self.rows = set(other.rows)
+        self.tables = other.tables.copy()
         self.replication.forget()
         self.observer.restored(self, other)
 
@@ -377,9 +352,7 @@ class SimMysqld(ReplicaServer):
         return DataFolder(
             binlog=self.binlog.copy(),
             executed=self.executed.value,
-            journal={sidecar: dict(rows) for sidecar, rows in self.journal.items()},
-            schemas=frozenset(self.schemas),
-            rows=frozenset(self.rows),
+            tables=self.tables.copy(),
             relay_log=self.replication.relay_log(),
         )
 
@@ -390,9 +363,7 @@ class SimMysqld(ReplicaServer):
         """
         self.binlog = folder.binlog.copy()
         self.executed = GtidLog(folder.executed)
-        self.journal = {sidecar: dict(rows) for sidecar, rows in folder.journal.items()}
-        self.schemas = set(folder.schemas)
-        self.rows = set(folder.rows)
+        self.tables = folder.tables.copy()
         self.replication.put_back(folder.relay_log)
         self.observer.rolled_back(self)
 
@@ -409,7 +380,7 @@ class SimMysqld(ReplicaServer):
             return
         self.binlog.reset(EMPTY_GTID_SET)
         self.executed = GtidLog(EMPTY_GTID_SET)
-        self.journal, self.schemas, self.rows = {}, set(), set()
+        self.tables = Tables()
         self.replication.forget()
         self.observer.emptied(self)
 
@@ -421,27 +392,15 @@ class SimMysqld(ReplicaServer):
         if problem is not None:
             end.send(request.refused, *problem)
             return
-        former = self.dumps.pop(request.uuid, None)
-        if former is not None:
-            former.end.send(former.refused, 13114, "A replica with the same server_uuid/server_id has connected")
-            former.end.close()
-            self._acker_left(former)
-        dump = self.dumps[request.uuid] = Dump(self.binlog, self.acks, end, request, began_at=self.loop.time())
-        end.on_close = lambda: self._dump_closed(dump)
+        dump = self.dumps.open(self.binlog, end, request, now=self.loop.time())
         end.send(request.accepted, self.uuid, self.server_id)
         dump.begin()
         self.note_writability()
 
     def close_dumps(self) -> None:
         """End all dump threads."""
-        self._drop_dumps()
+        self.dumps.close()
         self.note_writability()
-
-    def _drop_dumps(self) -> None:
-        for dump in list(self.dumps.values()):
-            dump.end.close()
-        self.dumps.clear()
-        self.ack_receiver.look_up()
 
     def _dump_problem(self, uuid: str, known: GtidSet) -> tuple[int, str] | None:
         if self.refuses_connections:
@@ -461,27 +420,9 @@ class SimMysqld(ReplicaServer):
             return 1236, "The replica has more GTIDs than the source has, using the source's SERVER_UUID"
         return None
 
-    def _dump_closed(self, dump: Dump) -> None:
-        if self.dumps.get(dump.uuid) is dump:
-            del self.dumps[dump.uuid]
-            self._acker_left(dump)
-            self.note_writability()
-
-    def _acker_left(self, dump: Dump) -> None:
-        if dump.semi_sync:
-            self.ack_receiver.closed(joined_at=dump.began_at)
-
     def acknowledged(self, replica: str, position: int) -> None:
         """Note the semi-sync acknowledgement of a replica, if it is still connected."""
-        dump = self.dumps.get(replica)
-        if dump is not None:
-            dump.acknowledged(position)
-            self.ack_receiver.look_up()
-
-    @property
-    def semi_sync_clients(self) -> int:
-        """The number of connected replicas that acknowledge."""
-        return sum(dump.semi_sync for dump in self.dumps.values())
+        self.dumps.acknowledged(replica, position)
 
     @property
     def received(self) -> GtidSet:

@@ -95,11 +95,11 @@ class SimSession:
         return [{"COUNT(*)": str(len(await self._between(match)))}]
 
     async def _between(self, match: re.Match[str]) -> Sequence[int]:
-        rows = (await self._entered()).rows
+        rows = (await self._entered()).tables.rows
         return [row for row in range(int(match["first"]), int(match["last"]) + 1) if row in rows]
 
     async def _count_listed(self, match: re.Match[str]) -> list[Row]:
-        rows = (await self._entered()).rows
+        rows = (await self._entered()).tables.rows
         return [{"COUNT(*)": str(len(rows.intersection(map(int, match["rows"].split(", ")))))}]
 
     async def _replica_status(self, match: re.Match[str]) -> list[Row]:

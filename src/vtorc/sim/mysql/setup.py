@@ -1,4 +1,4 @@
-"""What an operator has set on one server otherwise than Vitess' own `my.cnf`."""
+"""The settings that an operator gave one server instead of those of Vitess' own `my.cnf`."""
 
 from dataclasses import dataclass, replace
 

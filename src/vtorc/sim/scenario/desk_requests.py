@@ -1,4 +1,4 @@
-"""What an operator asks at the desk of a simulated vtorc: plans, executed at once, commands on tablets, and holds."""
+"""An operator's requests at the desk of a simulated vtorc: plans, executed at once, commands on tablets, and holds."""
 
 import asyncio
 from collections.abc import Iterator

@@ -146,7 +146,7 @@ class ScenarioOutcome:
 
 
 def _journal_rows(shard: SimShard) -> int:
-    return sum(len(rows) for rows in shard.primary.mysqld.journal.values()) if shard.primary is not None else 0
+    return sum(len(rows) for rows in shard.primary.mysqld.tables.journal.values()) if shard.primary is not None else 0
 
 
 def _on(state: bool) -> str:

@@ -1,6 +1,6 @@
 """Scenarios as text: a comment, commands, and the outcome that they must have.
 
-A file is a series of blocks, each of comment lines (`#`), command lines, a line `----`, and the outcome, which ends
+A file is a series of blocks. Each has comment lines (`#`), command lines, a line `----`, and the outcome, which ends
 with an empty line. Commands of later blocks go on where the earlier ones stopped. `vtorc.sim.scenario.commands` has the
 commands. A line `waits-for: …` says what is missing before the scenario has its right outcome, or can be written.
 """

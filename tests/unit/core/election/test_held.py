@@ -111,7 +111,7 @@ def test_readiness_passes_over_what_is_held(on: str, winner: str) -> None:
 def test_a_shard_without_a_promotable_replica_is_not_ready() -> None:
     """The sentence names the hold, while there is still time to lift it."""
     found = ready(held(HEALTHY, hold(Effect.NOT_PROMOTABLE)))
-    assert (found.is_ready, found.rule) == (False, Rule.HELD)
+    assert (found.winner, found.rule) == (None, Rule.HELD)
     assert found.blocked_by[0].endswith(f"{alias(R2)} {WHY}")
     assert [loss.outcome for loss in found.losses.tablets] == [LossOutcome.NO_CANDIDATE]
 

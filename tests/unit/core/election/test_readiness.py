@@ -57,7 +57,7 @@ def ready(view: ShardView, durability: str = "semi_sync", *, same_cell_only: boo
 def test_a_healthy_shard_is_ready() -> None:
     """The replica in the cell of the primary would win, and the other one if it has applied its relay log first."""
     found = ready(HEALTHY)
-    assert (found.is_ready, found.winner, found.others) == (True, alias(R1), (alias(R2),))
+    assert (found.winner, found.others) == (alias(R1), (alias(R2),))
     assert (found.rule, found.blocked_by, dict(found.removed)) == (None, (), {})
     assert (found.first, found.doubts, found.at_risk) == ("", (), ())
     assert found.sentence == (
@@ -169,7 +169,7 @@ def test_what_would_refuse_the_election_is_named_before_it(
 ) -> None:
     """The rule and the sentence are those of the refusal that would follow."""
     found = ready(shard(*tablets))
-    assert (found.is_ready, found.winner, found.rule) == (False, None, rule)
+    assert (found.winner, found.rule) == (None, rule)
     assert found.blocked_by[0].startswith(reason)
     assert found.sentence == f"if zone1-0000000100 died now, no tablet would become primary: {found.blocked_by[0]}"
 
@@ -188,7 +188,7 @@ def test_a_tablet_with_a_stalled_disk_is_not_counted_on() -> None:
 def test_a_shard_that_is_not_ready_names_the_tablets_that_cannot_win() -> None:
     """Each has its own reason, beside the one for all; the primary that has died is none of them."""
     found = ready(shard(primary(), follower(R1, TabletType.RDONLY), follower(R2, io=STOPPED, executed="100:1-40")))
-    assert not found.is_ready
+    assert found.winner is None
     assert alias(R1) in found.removed
     assert alias(P) not in found.removed
 
@@ -196,7 +196,7 @@ def test_a_shard_that_is_not_ready_names_the_tablets_that_cannot_win() -> None:
 def test_the_next_primary_may_have_to_be_in_the_same_cell() -> None:
     """The setting counts for the winner and for the losses."""
     far = shard(primary(), follower(R2), follower(R3))
-    assert ready(far).is_ready
+    assert ready(far).winner is not None
     found = ready(far, same_cell_only=True)
     assert found.rule is Rule.NO_CANDIDATE
     assert "is in cell zone2, and prevent-cross-cell-failover keeps the primary in zone1" in found.blocked_by[0]
@@ -310,7 +310,7 @@ def test_an_end_of_waiting_for_acknowledgements_is_a_risk() -> None:
     """A primary with a finite timeout may go on without acknowledgements once no tablet hears of it."""
     semi_sync = primary().status.semi_sync  # type: ignore[union-attr]
     found = ready(shard(answers(primary(), semi_sync=replace(semi_sync, timeout=10_000)), follower(R1), follower(R2)))
-    assert found.is_ready
+    assert found.winner is not None
     (risk,) = found.at_risk
     assert risk.startswith("if zone1-0000000100 went silent with its host, no tablet would win")
     assert "waits 10 s for acknowledgements" in risk
@@ -320,7 +320,7 @@ def test_a_timeout_that_the_last_answers_leave_open_refuses() -> None:
     """Between the last answer of the primary and its death it may have gone on without acknowledgements."""
     semi_sync = primary().status.semi_sync  # type: ignore[union-attr]
     hasty = answers(primary(), semi_sync=replace(semi_sync, timeout=2_000))
-    assert ready(shard(hasty, follower(R1), follower(R2))).is_ready
+    assert ready(shard(hasty, follower(R1), follower(R2))).winner is not None
     later = follower(R2)
     assert later.status is not None
     found = ready(shard(hasty, follower(R1), answers(later, at=NOW + 3.0)))
