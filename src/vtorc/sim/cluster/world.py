@@ -26,6 +26,7 @@ from vtorc.sim.engine.process import Host, Life, Process, ProcessState
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.recording import Recorder, Recording
+from vtorc.sim.mysql.disk import DiskState
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.topo.conn import TopoConn
 from vtorc.topo.lock_contents import Holder
@@ -204,7 +205,7 @@ class World:
 
     def _lock_age(self, host: Host, shard: ShardId) -> float | None:
         topo = self.topos[_GLOBAL]
-        directory = f"{ROOT}/{_GLOBAL}/keyspaces/{shard.keyspace}/shards/{shard.shard}"
+        directory = _directory(shard)
         if topo.lock_holder(directory) == host.name:
             return None
         return self.now - topo.confirmed_at(host.name, directory)
@@ -358,6 +359,27 @@ class World:
 
     # --- health
 
+    def can_be_told(self, mysqld: SimMysqld) -> bool:
+        """Return whether a vtorc can change a server: it reaches the tablet, and has the shard's lock or can take it.
+
+        Nothing hinders the server either, other than by its slowness.
+        """
+        tablet, topo = self._tablet_of[mysqld], self.topos[_GLOBAL]
+        works = all(each.running for each in (tablet.process, mysqld.process, topo.process))
+        if not works or not mysqld.has_socket or mysqld.refuses_connections or mysqld.disk.state is not DiskState.FINE:
+            return False
+        needed = (tablet.host, topo.process.host)
+        able = {
+            vtorc.host.name
+            for vtorc in self.vtorcs
+            if vtorc.process.running and all(self._linked(vtorc.host, each) for each in needed)
+        }
+        holder = topo.lock_holder(_directory(tablet.config.shard))
+        return bool(able) if holder is None else holder in able
+
+    def _linked(self, one: Host, other: Host) -> bool:
+        return self.network.is_open(one, other) and self.network.is_open(other, one)
+
     def unwell(self, shard: SimShard) -> list[str]:
         """Return what keeps a shard from being writable and fully replicating; empty if it is well."""
         primary = shard.primary
@@ -416,3 +438,8 @@ class World:
             if not wrong or self.now - started > limit:
                 return wrong
             await asyncio.sleep(0.25)
+
+
+def _directory(shard: ShardId) -> str:
+    """Return where the global topology server has what belongs to a shard, its lock included."""
+    return f"{ROOT}/{_GLOBAL}/keyspaces/{shard.keyspace}/shards/{shard.shard}"
