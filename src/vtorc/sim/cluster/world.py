@@ -18,7 +18,7 @@ from vtorc.sim.cluster.clients import Client
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan
 from vtorc.sim.cluster.tablet import GRPC_PORT, MYSQL_PORT, Address, SimTablet
 from vtorc.sim.cluster.tablet_manager import SimTabletManager
-from vtorc.sim.cluster.topo import ROOT, SimTopo
+from vtorc.sim.cluster.topo import ROOT, SimTopo, lock_directory
 from vtorc.sim.cluster.vtorc import SimVtorc, VtorcSettings
 from vtorc.sim.engine.loop import current_loop
 from vtorc.sim.engine.network import Network
@@ -205,7 +205,7 @@ class World:
 
     def _lock_age(self, host: Host, shard: ShardId) -> float | None:
         topo = self.topos[_GLOBAL]
-        directory = _directory(shard)
+        directory = lock_directory(shard)
         if topo.lock_holder(directory) == host.name:
             return None
         return self.now - topo.confirmed_at(host.name, directory)
@@ -374,7 +374,7 @@ class World:
             for vtorc in self.vtorcs
             if vtorc.process.running and all(self._linked(vtorc.host, each) for each in needed)
         }
-        holder = topo.lock_holder(_directory(tablet.config.shard))
+        holder = topo.lock_holder(lock_directory(tablet.config.shard))
         return bool(able) if holder is None else holder in able
 
     def _linked(self, one: Host, other: Host) -> bool:
@@ -438,8 +438,3 @@ class World:
             if not wrong or self.now - started > limit:
                 return wrong
             await asyncio.sleep(0.25)
-
-
-def _directory(shard: ShardId) -> str:
-    """Return where the global topology server has what belongs to a shard, its lock included."""
-    return f"{ROOT}/{_GLOBAL}/keyspaces/{shard.keyspace}/shards/{shard.shard}"
