@@ -28,6 +28,11 @@ _STARTS = frozenset({"StartReplication", "SetReplicationSource"})
 _HELD_APPLIER = 3000.0
 """The slowness of an applier that applies hardly anything."""
 
+_AMID_A_SECOND = (0.1, 1.5)
+"""Seconds for which one acker receives alone until the primary is lost. That is asked once a second, so that often no
+answer tells of these writes.
+"""
+
 _LATE = 0.1
 """Seconds by which messages to vtorcs are late so that more happens between two steps of a recovery."""
 
@@ -228,7 +233,7 @@ def lone_copy_without_socket(scene: FaultScene) -> End:
 
     def starve() -> None:
         strike.starve(acker)
-        strike.later(1.0, 3.0, strike.primary.mysqld.process.crash)
+        strike.later(*_AMID_A_SECOND, strike.primary.mysqld.process.crash)
         strike.on_end(lambda: strike.world.start_mysqld(strike.primary.mysqld))
 
     strike.later(2.0, 20.0, starve)
@@ -247,7 +252,7 @@ def lone_copy_rebuilt(scene: FaultScene) -> End:
         strike.world.stop_and_rebuild(acker, strike.random.choice(others) if others else None)
         strike.later(1.0, 20.0, lambda: strike.world.start_mysqld(acker.mysqld))
 
-    strike.later(2.0, 4.0, lose)
+    strike.later(*_AMID_A_SECOND, lose)
     strike.on_end(lambda: strike.world.start_mysqld(acker.mysqld))
     return strike.end
 
