@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from tests.unit.sim.servers import Servers, play, until
 from vtorc.core.facts.ids import ShardId
 from vtorc.sim.checks.invariants import LOOP_CALLS, Checker, ShardLedger
+from vtorc.sim.checks.untold import TOLD_WITHIN
 from vtorc.sim.engine.loop import current_loop
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.mysql.binlog import InsertRow
@@ -166,6 +167,71 @@ def test_a_server_changed_by_hand_is_excused_until_it_is_read_only() -> None:
         assert watched.rules == ["two-writable"]
 
     watch(main)
+
+
+async def _replace_under_none(watched: Watched) -> SimMysqld:
+    """Replace the first server under a policy without acknowledgements, and change that; returns the first server.
+
+    The second one takes the writes now and waits for the third. The first was not told of anything.
+    """
+    servers = watched.servers
+    first = servers.all[0]
+    await servers.admins[0].set_semi_sync(primary=False, replica=False)
+    watched.ledger.policy_changed(requires_acks=True)
+    await _promote(servers, 1)
+    await servers.point(2, 1)
+    await watched.write(1)
+    return first
+
+
+def test_a_primary_that_could_not_be_told_of_a_policy_is_excused_until_it_could() -> None:
+    """A primary replaced under `none` breaks a rule once a vtorc could have changed it for long enough, in one go."""
+
+    async def main(watched: Watched) -> None:
+        first, untold = await _replace_under_none(watched), watched.ledger.untold
+        await first.write(InsertRow(999))
+        assert watched.rules == []
+        for second in range(3 * int(TOLD_WITHIN)):
+            assert not untold.looked(first, in_reach=second % 5 != 4, now=float(second))
+        moments = (100.0, 100.0 + TOLD_WITHIN)
+        assert [untold.looked(first, in_reach=True, now=now) for now in moments] == [False, True]
+        watched.checker.writability_changed(first)
+        assert watched.rules == ["two-writable"]
+        await first.write(InsertRow(1000))
+        assert watched.rules[1:] == ["acknowledged-write-lost"]
+
+    watch(main, requires_acks=False)
+
+
+def test_a_primary_that_was_told_of_a_policy_is_not_excused_again() -> None:
+    """Once it was read-only, an old primary that takes writes again without waiting breaks the rule at once."""
+
+    async def main(watched: Watched) -> None:
+        await _replace_under_none(watched)
+        await watched.servers.admins[0].set_super_read_only(True)
+        assert watched.rules == []
+        await watched.servers.admins[0].set_read_only(False)
+        assert watched.rules == ["two-writable"]
+
+    watch(main, requires_acks=False)
+
+
+def test_a_server_that_becomes_writable_after_a_policy_began_is_not_excused() -> None:
+    """Whatever takes writes without waiting only since the policy was set was bound by it from its beginning."""
+
+    async def main(watched: Watched) -> None:
+        servers = watched.servers
+        await servers.admins[0].set_semi_sync(primary=False, replica=False)
+        watched.ledger.policy_changed(requires_acks=True)
+        await servers.admins[3].set_semi_sync(primary=False, replica=False)
+        await servers.admins[3].set_read_only(False)
+        await _promote(servers, 1)
+        await servers.point(2, 1)
+        await watched.write(1)
+        watched.checker.writability_changed(servers.all[1])
+        assert watched.rules == ["two-writable"]
+
+    watch(main, requires_acks=False, count=4)
 
 
 def test_dropping_the_last_copy_of_an_acknowledged_write_is_found() -> None:

@@ -7,7 +7,7 @@ from vtorc.errors import BadVersion, LockHeld, LockLost, TopoUnavailable
 from vtorc.sim.cluster.topo import SimTopo
 from vtorc.sim.engine.loop import current_loop, run
 from vtorc.sim.engine.network import LinkFault, Network
-from vtorc.sim.engine.process import Process
+from vtorc.sim.engine.process import Life, Process
 from vtorc.topo.conn import TopoConn
 
 LINE = "/vitess/global/shard"
@@ -22,8 +22,10 @@ class Topo:
             self.network, self.network.add_host("topo", "zone1"), current_loop().random, lease_ttl=10.0
         )
         self.clients: list[TopoConn] = []
+        self.lives: list[Life] = []
         for name in ("a", "b"):
             life = Process(self.network.add_host(name, "zone2"), "client").start()
+            self.lives.append(life)
             self.clients.append(self.server.connect(life, "/vitess/global"))
 
     def cut(self, name: str) -> None:
@@ -151,6 +153,27 @@ def test_a_client_that_is_cut_off_loses_its_lock() -> None:
         assert lock.lost.is_set()
         with pytest.raises(LockLost):
             await lock.check()
+
+    run(main())
+
+
+def test_a_client_that_stands_still_loses_its_lock() -> None:
+    """A lease ends at the server, whatever its holder does: a process that stands still renews it too late."""
+
+    async def main() -> None:
+        topo = Topo()
+        await topo.clients[0].create("shard/record", b"1")
+
+        async def hold() -> None:
+            lock = await topo.clients[0].try_lock("shard", b'{"HostName": "a"}')
+            current_loop().let_others_run(9.0, but="client@a")
+            assert topo.server.lock_holder(LINE) == "a"
+            current_loop().let_others_run(2.0, but="client@a")
+            assert topo.server.lock_holder(LINE) is None
+            with pytest.raises(LockLost):
+                await lock.check()
+
+        await topo.lives[0].spawn(hold(), name="hold")
 
     run(main())
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.status import ThreadState
+from vtorc.sim.checks.untold import Untold
 from vtorc.sim.engine.process import ProcessState
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.mysql.binlog import InsertRow, Transaction, as_text
@@ -53,10 +54,8 @@ class ShardLedger:
         """Whether any policy of the shard asked for them: what was acknowledged so far must survive."""
         self._asks_for_acks = requires_acks
         self.servers: list[SimMysqld] = []
-        self.unbound: set[str] = set()
-        """UUIDs of servers that took writes without waiting when the policy began to bind the primary. One that was
-        replaced under `none`, and that no call has reached since, is not bound until one does.
-        """
+        self.untold = Untold()
+        """Servers that could not be told of the policy: one that was replaced under `none`, while it was cut off."""
         self.protected: dict[int, Transaction] = {}
         self.unprotected: dict[int, Transaction] = {}
         self.acked_commits: set[Transaction] = set()
@@ -80,13 +79,15 @@ class ShardLedger:
 
     def policy_changed(self, *, requires_acks: bool) -> None:
         """Note that an operator changed the policy; a new one binds a primary only once it was seen to wait."""
+        if not requires_acks:
+            self.untold.policy_ended()
+        elif not self._asks_for_acks:
+            self.untold.policy_began(self.servers)
         self._asks_for_acks = requires_acks
         self.requires_acks = self.requires_acks and requires_acks
 
     def waited(self) -> None:
         """Note that a commit waited for acknowledgements."""
-        if self._asks_for_acks and not self.requires_acks:
-            self.unbound |= {each.uuid for each in self.servers if not each.read_only and not each.acks.enabled}
         self.requires_acks = self._asks_for_acks
         self.promises = self.promises or self.requires_acks
 
@@ -179,6 +180,8 @@ class Checker(MysqlObserver):
             ledger.first_commit = self.now()
         if waited:
             ledger.waited()
+        if ledger.requires_acks and server in ledger.untold:
+            return  # it was replaced under a policy that promised nothing, and could not be told of another
         # vttablet's InitPrimary lets writes in a moment before it switches semi-sync on, which no vtorc can prevent.
         is_first = self.now() - ledger.first_commit < FIRST_MOMENT
         made_by_hand = server.uuid in self.by_hand or transaction in ledger.made_by_hand
@@ -233,14 +236,13 @@ class Checker(MysqlObserver):
         safe = server.acks.enabled or not ledger.requires_acks
         if server.uuid not in self.being_changed and (server.read_only or (safe and self.serves(server))):
             self.by_hand.discard(server.uuid)
-        if server.read_only or server.acks.enabled:
-            ledger.unbound.discard(server.uuid)
+        ledger.untold.changed(server)
         if not ledger.requires_acks:
             return
         able = [
             each
             for each in ledger.servers
-            if each.uuid not in self.by_hand | ledger.unbound and self._can_get_acks(each, ledger.servers)
+            if each.uuid not in self.by_hand and each not in ledger.untold and self._can_get_acks(each, ledger.servers)
         ]
         if len(able) > 1:
             names = ", ".join(each.process.host.name for each in able)

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
+from vtorc.core.facts.ids import ShardId
 from vtorc.errors import NoNode, TopoUnavailable
 from vtorc.sim.engine.network import Network, NetworkError
 from vtorc.sim.engine.process import Host, Life, Process
@@ -19,6 +20,11 @@ from vtorc.topo.memory import MemoryStore
 _T = TypeVar("_T")
 
 ROOT = "/vitess"
+
+
+def lock_directory(shard: ShardId) -> str:
+    """Return where the global topology server has what belongs to a shard, its lock included."""
+    return f"{ROOT}/global/keyspaces/{shard.keyspace}/shards/{shard.shard}"
 
 
 class SimTopo:

@@ -19,7 +19,7 @@ from vtorc.sim.cluster.direct_mysql import SimDirectMysql
 from vtorc.sim.cluster.plan import ShardPlan, TabletPlan, WorldPlan
 from vtorc.sim.cluster.tablet import GRPC_PORT, MYSQL_PORT, Address, SimTablet
 from vtorc.sim.cluster.tablet_manager import SimTabletManager
-from vtorc.sim.cluster.topo import ROOT, SimTopo
+from vtorc.sim.cluster.topo import ROOT, SimTopo, lock_directory
 from vtorc.sim.cluster.vtorc import SimVtorc, VtorcSettings
 from vtorc.sim.engine.loop import current_loop
 from vtorc.sim.engine.network import Network
@@ -27,6 +27,7 @@ from vtorc.sim.engine.process import Host, Life, Process, ProcessState
 from vtorc.sim.engine.trace import Trace
 from vtorc.sim.model.plan import ModelPlan
 from vtorc.sim.model.recording import Recorder, Recording
+from vtorc.sim.mysql.disk import DiskState
 from vtorc.sim.mysql.server import SimMysqld
 from vtorc.topo.conn import TopoConn
 from vtorc.topo.lock_contents import Holder
@@ -206,7 +207,7 @@ class World:
 
     def _lock_age(self, host: Host, shard: ShardId) -> float | None:
         topo = self.topos[_GLOBAL]
-        directory = f"{ROOT}/{_GLOBAL}/keyspaces/{shard.keyspace}/shards/{shard.shard}"
+        directory = lock_directory(shard)
         if topo.lock_holder(directory) == host.name:
             return None
         return self.now - topo.confirmed_at(host.name, directory)
@@ -359,6 +360,27 @@ class World:
         task.add_done_callback(self._background.pop)
 
     # --- health
+
+    def can_be_told(self, mysqld: SimMysqld) -> bool:
+        """Return whether a vtorc can change a server: it reaches the tablet, and has the shard's lock or can take it.
+
+        Nothing hinders the server either, other than by its slowness.
+        """
+        tablet, topo = self._tablet_of[mysqld], self.topos[_GLOBAL]
+        works = all(each.running for each in (tablet.process, mysqld.process, topo.process))
+        if not works or not mysqld.has_socket or mysqld.refuses_connections or mysqld.disk.state is not DiskState.FINE:
+            return False
+        needed = (tablet.host, topo.process.host)
+        able = {
+            vtorc.host.name
+            for vtorc in self.vtorcs
+            if vtorc.process.running and all(self._linked(vtorc.host, each) for each in needed)
+        }
+        holder = topo.lock_holder(lock_directory(tablet.config.shard))
+        return bool(able) if holder is None else holder in able
+
+    def _linked(self, one: Host, other: Host) -> bool:
+        return self.network.is_open(one, other) and self.network.is_open(other, one)
 
     def unwell(self, shard: SimShard) -> list[str]:
         """Return what keeps a shard from being writable and fully replicating; empty if it is well."""

@@ -356,7 +356,7 @@ class _InstantCall(Generic[_T]):
 
     def _execute(self) -> None:
         try:
-            result = self._handler()
+            result = self._target.life.run(self._handler)
         except VtorcError as error:
             self._answered(self._raise, error)
         else:

@@ -145,6 +145,10 @@ class Life:
         self._context = contextvars.copy_context()
         self._context.run(PROCESS.set, str(process))
 
+    def run(self, work: Callable[[], _T]) -> _T:
+        """Return what `work` returns, done by this process: the timers that it starts are its own."""
+        return self._context.run(work)
+
     def spawn(self, work: Coroutine[Any, Any, _T], *, name: str) -> asyncio.Task[_T]:
         """Run `work` as a task of this process; the end of the process cancels it."""
         task = asyncio.get_running_loop().create_task(work, name=f"{self.process}/{name}", context=self._context.copy())

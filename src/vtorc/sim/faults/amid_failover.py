@@ -23,6 +23,11 @@ from vtorc.vttablet.mysql_api import Threads
 _STARTS = frozenset({"StartReplication", "SetReplicationSource"})
 """The calls by which a vtorc repairs a replica."""
 
+_AMID_A_SECOND = (0.1, 1.5)
+"""Seconds for which one acker receives alone until the primary is lost. That is asked once a second, so that often no
+answer tells of these writes.
+"""
+
 
 def hide_acker(scene: FaultScene) -> End:
     """Cut the primary and one acker off from all others."""
@@ -93,7 +98,7 @@ def lone_copy_without_socket(scene: FaultScene) -> End:
 
     def starve() -> None:
         strike.starve(acker)
-        strike.later(1.0, 3.0, strike.primary.mysqld.process.crash)
+        strike.later(*_AMID_A_SECOND, strike.primary.mysqld.process.crash)
         strike.on_end(lambda: strike.world.start_mysqld(strike.primary.mysqld))
 
     strike.later(2.0, 20.0, starve)
@@ -112,7 +117,7 @@ def lone_copy_rebuilt(scene: FaultScene) -> End:
         strike.world.stop_and_rebuild(acker, strike.random.choice(others) if others else None)
         strike.later(1.0, 20.0, lambda: strike.world.start_mysqld(acker.mysqld))
 
-    strike.later(2.0, 4.0, lose)
+    strike.later(*_AMID_A_SECOND, lose)
     strike.on_end(lambda: strike.world.start_mysqld(acker.mysqld))
     return strike.end
 
