@@ -14,7 +14,8 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.discovery.direct import ask_while_silent
-from vtorc.discovery.probe import ProbePace, TabletProbe
+from vtorc.discovery.probe import TabletProbe
+from vtorc.discovery.probe_pace import ProbePace
 from vtorc.errors import TabletUnreachable
 from vtorc.sim.engine.loop import current_loop, run
 from vtorc.tablet.api import TabletManager
