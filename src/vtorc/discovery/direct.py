@@ -22,7 +22,7 @@ at this pace for ever, because its life counts only for seconds."""
 LONGEST_PAUSE = 10.0
 """Seconds that the pause grows to."""
 
-LONGEST_PAUSE_WITHOUT_GREETING = 300.0
+LONGEST_PAUSE_WITHOUT_GREETING = 120.0
 """Seconds that it grows to while the server accepts connections and says nothing.
 
 Each question leaves a connection to a process that stands still. MySQL counts those once it goes on, and refuses a host
@@ -52,7 +52,7 @@ async def ask_while_silent(
     pause, before = FIRST_PAUSE, None
     while True:
         await probe.wait_until_it_fails()
-        record = probe.record
+        record, failing_since = probe.record, probe.view.failing_since
         if record.has_mysql_address:
             asked_at, late_before = clock.now(), clock.late
             answer = replace(await mysql.ask(record), asked_at=asked_at)
@@ -62,7 +62,15 @@ async def ask_while_silent(
                 if probe.note_direct(answer, record):
                     told(not repeats)
                 before = answer.outcome
-        await asyncio.sleep(pause)
+        await _pause(pause, probe, failing_since)
+
+
+async def _pause(seconds: float, probe: TabletProbe, failing_since: float | None) -> None:
+    """Wait so long, but no longer than the failure since then goes on: the next one is another matter."""
+    left = seconds
+    while left > 0 and probe.view.failing_since == failing_since:
+        await asyncio.sleep(min(left, FIRST_PAUSE))
+        left -= FIRST_PAUSE
 
 
 _SILENT = (DirectOutcome.NO_GREETING, DirectOutcome.GREETS, DirectOutcome.UNREACHABLE)

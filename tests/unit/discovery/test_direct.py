@@ -25,14 +25,14 @@ HANGS = DirectAnswer(outcome=DirectOutcome.NO_GREETING)
 
 
 class Tablet:
-    """A tablet manager that refuses from the first of these seconds to the second."""
+    """A tablet manager that refuses from the first to the second of these seconds, from the third to the fourth."""
 
-    def __init__(self, fails_from: float, fails_to: float) -> None:
-        self._fails = (fails_from, fails_to)
+    def __init__(self, *fails: float) -> None:
+        self._fails = tuple(zip(fails[::2], fails[1::2], strict=True))
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
-        begins, ends = self._fails
-        if begins <= asyncio.get_running_loop().time() < ends:
+        now = asyncio.get_running_loop().time()
+        if any(begins <= now < ends for begins, ends in self._fails):
             raise TabletUnreachable("no listener", reason="refused")
         return TabletStatus()
 
@@ -124,6 +124,16 @@ def test_the_pauses_grow_unless_life_counts(answer: DirectAnswer, type_: TabletT
     """A primary that lives is asked each second; one that hangs ever more rarely, as each question waits in it."""
     watched = Watched(Mysql(answer), Tablet(0.0, 100.0), type_=type_)
     assert pauses(watched.mysql.asked_at)[: len(expected)] == expected
+
+
+def test_the_next_failure_is_asked_about_at_once() -> None:
+    """A long pause belongs to the failure in which it grew; after an answer of the tablet manager it is over."""
+    watched = Watched(Mysql(HANGS), Tablet(0.0, 20.0, 24.0, 60.0))
+    asked = watched.mysql.asked_at
+    first = next(at for at in asked if at >= 20.0)
+    assert 24.0 <= first <= 26.5
+    assert pauses([at for at in asked if at >= first])[:3] == [1.0, 2.0, 4.0]
+    assert watched.seen[22] is None
 
 
 @pytest.mark.parametrize(("answer", "known"), [(HANGS, False), (GONE, True), (LIVES, True)])
