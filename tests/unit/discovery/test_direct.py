@@ -3,16 +3,20 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.unit.core.builders import P, record
 from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
+from vtorc.discovery import direct as direct_module
 from vtorc.discovery.direct import ask_while_silent
 from vtorc.discovery.probe import ProbePace, TabletProbe
 from vtorc.errors import TabletUnreachable
@@ -141,6 +145,36 @@ def test_silence_while_vtorc_was_late_says_nothing(answer: DirectAnswer, known: 
     """A missing greeting is of vtorc's own making then; a server that spoke, or a host that refused, is heard."""
     watched = Watched(Mysql(answer, still=1.5), Tablet(0.0, 100.0))
     assert any(watched.seen) is known
+
+
+@pytest.mark.parametrize(
+    ("answer", "fails", "lines"),
+    [
+        (replace(LIVES, text="you need REPLICATION CLIENT"), (0.0, 20.0), 1),
+        (LIVES, (0.0, 10.0, 20.0, 30.0), 1),
+        (HANGS, (0.0, 60.0), 1),
+        (GONE, (0.0, 60.0), 0),
+    ],
+    ids=["with a reason", "in two failures", "hangs", "down as well"],
+)
+def test_an_answer_that_tells_more_is_logged_once(answer: DirectAnswer, fails: Sequence[float], lines: int) -> None:
+    """The log has the tablet, how both of its parts answered, and the reason that MySQL gave."""
+    with capture_logs() as logs:
+        Watched(Mysql(answer), Tablet(*fails))
+    assert len(logs) == lines
+    if lines:
+        says = answer.clause(ProbeFailure.REFUSED, "")
+        why = f": {answer.text}" if answer.text else ""
+        assert logs[0]["event"] == f"zone1-0000000100 refuses connections (asked directly, {says}){why}"
+        assert (logs[0]["shard"], logs[0]["tablet"]) == ("commerce/0", "zone1-0000000100")
+
+
+def test_the_same_answer_is_logged_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another failure much later is told as well."""
+    monkeypatch.setattr(direct_module, "LOGGED_AGAIN_AFTER", 15.0)
+    with capture_logs() as logs:
+        Watched(Mysql(LIVES), Tablet(0.0, 10.0, 20.0, 30.0))
+    assert len(logs) == 2
 
 
 def test_a_record_without_an_address_is_not_asked() -> None:

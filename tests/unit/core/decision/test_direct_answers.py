@@ -154,6 +154,25 @@ def test_no_replica_is_made_to_reconnect_to_a_mysql_that_just_took_a_connection(
         assert "its MySQL takes connections of vtorc" in decision.sentence
 
 
+@pytest.mark.parametrize(
+    ("direct", "why"),
+    [
+        (None, "so it takes writes; only its tablet manager fails"),
+        (lives(), "so it takes writes; only its tablet manager fails"),
+        (SILENT, "and what vtorc alone sees proves no death"),
+        (GONE, "and what vtorc alone sees proves no death"),
+    ],
+    ids=["not asked", "lives", "hangs", "refuses"],
+)
+def test_a_primary_that_streams_is_not_said_to_take_writes_if_its_mysql_shows_no_life(
+    direct: DirectAnswer | None, why: str
+) -> None:
+    """The reason to do nothing does not contradict what MySQL itself told."""
+    decision = decided(lost(direct, replica(R1), replica(R2), failure=ProbeFailure.REFUSED))[0]
+    assert decision.rule is Rule.NO_REMEDY
+    assert decision.sentence.endswith(why)
+
+
 RECEIVES = replica(R2)
 
 
