@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from vtorc.core.facts.direct_answer import DirectAnswer
+from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import MysqlError
 from vtorc.mysql.direct import ask
@@ -29,8 +30,11 @@ REPORTED_FAILURE = 12
 _AT_ONCE = 200
 """Logins under way at a time: with more they would miss their deadline."""
 
-_QUESTIONS_AT_ONCE = 64
-"""Questions under way at a time: most of them are to servers that do not answer, and each waits for seconds then."""
+_QUESTIONS_AT_ONCE = 32
+"""Questions under way at a time to primaries, and as many to other tablets, so that a lost cell holds up no primary.
+
+Most of them wait for seconds, and each has a quarter of a megabyte of buffers meanwhile.
+"""
 
 _log = structlog.get_logger("vtorc.mysql")
 
@@ -70,11 +74,12 @@ class MysqlSentinel:
     def __init__(self, credentials: MysqlCredentials) -> None:
         self._credentials = credentials
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._question_slots = asyncio.Semaphore(_QUESTIONS_AT_ONCE)
+        self._for_primaries = asyncio.Semaphore(_QUESTIONS_AT_ONCE)
+        self._for_others = asyncio.Semaphore(_QUESTIONS_AT_ONCE)
 
     async def ask(self, tablet: TabletRecord) -> DirectAnswer:
         """Ask the tablet's mysqld itself; the question waits while too many others are under way."""
-        async with self._question_slots:
+        async with self._for_primaries if tablet.type is TabletType.PRIMARY else self._for_others:
             return await ask(tablet.mysql_address, self._credentials)
 
     async def watch_server(self, tablet: Callable[[], TabletRecord], lost: Callable[[], None]) -> None:

@@ -37,13 +37,16 @@ async def test_the_part_that_is_down_is_named() -> None:
             return as_wanted
 
         await primary.kill_tablet()
-        line = await vtorc.wait_for(lambda line: "only its tablet manager fails" in line["event"])
-        assert line["code"] == "UnreachablePrimary"
+        await vtorc.wait_for(lambda line: line.get("code") == "UnreachablePrimary")
+        await vtorc.wait_for(
+            lambda line: "asked directly, its MySQL answers: only its tablet manager fails" in line["event"]
+        )
         await web.until("/api/v1/shards/commerce/0", tells("answers"))
         assert await shard.primary() is primary
         pid = primary.mysqld_pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         await web.until("/api/v1/shards/commerce/0", tells("no_greeting"))
+        await vtorc.wait_for(lambda line: "its MySQL accepts connections and sends no greeting" in line["event"])
         await shard.replaced(primary, but=[primary])
         os.kill(pid, signal.SIGCONT)

@@ -3,16 +3,20 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.unit.core.builders import P, record
 from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
 from vtorc.core.facts.ids import TabletType
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
+from vtorc.discovery import direct as direct_module
 from vtorc.discovery.direct import ask_while_silent
 from vtorc.discovery.probe import TabletProbe
 from vtorc.discovery.probe_pace import ProbePace
@@ -26,14 +30,14 @@ HANGS = DirectAnswer(outcome=DirectOutcome.NO_GREETING)
 
 
 class Tablet:
-    """A tablet manager that refuses from the first of these seconds to the second."""
+    """A tablet manager that refuses from the first to the second of these seconds, from the third to the fourth."""
 
-    def __init__(self, fails_from: float, fails_to: float) -> None:
-        self._fails = (fails_from, fails_to)
+    def __init__(self, *fails: float) -> None:
+        self._fails = tuple(zip(fails[::2], fails[1::2], strict=True))
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
-        begins, ends = self._fails
-        if begins <= asyncio.get_running_loop().time() < ends:
+        now = asyncio.get_running_loop().time()
+        if any(begins <= now < ends for begins, ends in self._fails):
             raise TabletUnreachable("no listener", reason="refused")
         return TabletStatus()
 
@@ -127,11 +131,51 @@ def test_the_pauses_grow_unless_life_counts(answer: DirectAnswer, type_: TabletT
     assert pauses(watched.mysql.asked_at)[: len(expected)] == expected
 
 
+def test_the_next_failure_is_asked_about_at_once() -> None:
+    """A long pause belongs to the failure in which it grew; after an answer of the tablet manager it is over."""
+    watched = Watched(Mysql(HANGS), Tablet(0.0, 20.0, 24.0, 60.0))
+    asked = watched.mysql.asked_at
+    first = next(at for at in asked if at >= 20.0)
+    assert 24.0 <= first <= 26.5
+    assert pauses([at for at in asked if at >= first])[:3] == [1.0, 2.0, 4.0]
+    assert watched.seen[22] is None
+
+
 @pytest.mark.parametrize(("answer", "known"), [(HANGS, False), (GONE, True), (LIVES, True)])
 def test_silence_while_vtorc_was_late_says_nothing(answer: DirectAnswer, known: bool) -> None:
     """A missing greeting is of vtorc's own making then; a server that spoke, or a host that refused, is heard."""
     watched = Watched(Mysql(answer, still=1.5), Tablet(0.0, 100.0))
     assert any(watched.seen) is known
+
+
+@pytest.mark.parametrize(
+    ("answer", "fails", "lines"),
+    [
+        (replace(LIVES, text="you need REPLICATION CLIENT"), (0.0, 20.0), 1),
+        (LIVES, (0.0, 10.0, 20.0, 30.0), 1),
+        (HANGS, (0.0, 60.0), 1),
+        (GONE, (0.0, 60.0), 0),
+    ],
+    ids=["with a reason", "in two failures", "hangs", "down as well"],
+)
+def test_an_answer_that_tells_more_is_logged_once(answer: DirectAnswer, fails: Sequence[float], lines: int) -> None:
+    """The log has the tablet, how both of its parts answered, and the reason that MySQL gave."""
+    with capture_logs() as logs:
+        Watched(Mysql(answer), Tablet(*fails))
+    assert len(logs) == lines
+    if lines:
+        says = answer.clause(ProbeFailure.REFUSED, "")
+        why = f": {answer.text}" if answer.text else ""
+        assert logs[0]["event"] == f"zone1-0000000100 refuses connections (asked directly, {says}){why}"
+        assert (logs[0]["shard"], logs[0]["tablet"]) == ("commerce/0", "zone1-0000000100")
+
+
+def test_the_same_answer_is_logged_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another failure much later is told as well."""
+    monkeypatch.setattr(direct_module, "LOGGED_AGAIN_AFTER", 15.0)
+    with capture_logs() as logs:
+        Watched(Mysql(LIVES), Tablet(0.0, 10.0, 20.0, 30.0))
+    assert len(logs) == 2
 
 
 def test_a_record_without_an_address_is_not_asked() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.errors import MysqlError
@@ -261,3 +262,26 @@ def test_only_so_many_connections_are_made_at_once(monkeypatch: pytest.MonkeyPat
 
     run(main())
     assert most == 200
+
+
+def test_questions_to_a_lost_cell_hold_up_no_primary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions to silent servers take turns, and one to a primary does not wait behind those to replicas."""
+    asked: list[tuple[float, TabletType]] = []
+
+    async def slow_ask(address: tuple[str, int], _credentials: MysqlCredentials) -> DirectAnswer:
+        asked.append((asyncio.get_running_loop().time(), TabletType.PRIMARY if address[1] == 1 else TabletType.REPLICA))
+        await asyncio.sleep(2.0)
+        return DirectAnswer(outcome=DirectOutcome.UNREACHABLE)
+
+    monkeypatch.setattr(sentinel_module, "ask", slow_ask)
+
+    async def main() -> None:
+        sentinel = MysqlSentinel(MysqlCredentials("watcher"))
+        replicas = [replace(TABLET, type=TabletType.REPLICA, mysql_port=2)] * 100
+        primary = replace(TABLET, type=TabletType.PRIMARY, mysql_port=1)
+        await asyncio.gather(*map(sentinel.ask, [*replicas, primary]))
+
+    run(main())
+    at_once = [type_ for at, type_ in asked if at == 0.0]
+    assert (at_once.count(TabletType.REPLICA), at_once.count(TabletType.PRIMARY)) == (32, 1)
+    assert max(at for at, _ in asked) == pytest.approx(6.0)

@@ -4,6 +4,7 @@ Pure: `decide(ShardView, findings, …) -> decisions`. Every decision carries on
 made it, "do nothing" too (rule 12 of the design).
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -359,6 +360,8 @@ class _Decider:
     def _why_not_reconnect(self) -> Why | None:
         primary = self.view.primary
         if primary is None or primary.failure not in _MAY_BE_GONE:
+            if primary is not None and primary.direct is not None and not primary.has_shown_life(since=-math.inf):
+                return Rule.NO_REMEDY, "its replicas still receive from it, and what vtorc alone sees proves no death"
             return (
                 Rule.NO_REMEDY,
                 "its replicas still receive from it, so it takes writes; only its tablet manager fails",

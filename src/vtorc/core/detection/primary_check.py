@@ -103,7 +103,10 @@ class PrimaryCheck(ShardCheck):
             f"among the Binlog Dump threads of performance_schema.processlist on {primary.alias}; start its "
             f"vttablet, which gives it a tablet record, or stop its replication"
         )
-        if down:
+        lives = [t for t in down if t.tells_directly_that_it_acknowledges]
+        if lives:
+            what += f"; asked directly, the MySQL of {names(lives)} tells that it acknowledges"
+        elif down:
             what += f"; it may be the MySQL that the tablet manager of {names(down)} cannot reach"
         yield self.found(Code.UNKNOWN_SEMI_SYNC_CLIENTS, primary, what, clients=count.clients, unknown=unknown)
 

@@ -92,6 +92,14 @@ class TabletView:
         asked = f"asked directly, {direct.clause(self.failure, self.memory.server_uuid)}"
         return f"{how[:-1]}; {asked})" if how.endswith(")") else f"{how} ({asked})"
 
+    @property
+    def tells_directly_that_it_acknowledges(self) -> bool:
+        """Whether its own MySQL told vtorc itself that it receives and acknowledges, while its tablet manager fails."""
+        told = self.direct.status if self.direct is not None else None
+        if self.direct is None or told is None or not self.direct.is_of_server(self.memory.server_uuid):
+            return False
+        return told.semi_sync.replica_active and told.replication is not None and told.replication.is_receiving
+
     def has_shown_life(self, *, since: float) -> bool:
         """Whether its MySQL has taken a connection of vtorc, or refused a login, in one that began since then."""
         direct = self.direct

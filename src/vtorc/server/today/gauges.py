@@ -91,6 +91,8 @@ class FleetGauges:
             yield MetricForm(name="TabletsWatchedByCell", labels={"Cell": cell}, value=count)
         for state, count in sorted(Counter(shard.state for shard in shards).items()):
             yield MetricForm(name="ShardStates", labels={"State": state}, value=count)
+        for outcome, count in sorted(Counter(tablet.direct.outcome for tablet in tablets if tablet.direct).items()):
+            yield MetricForm(name="MysqlAskedDirectly", labels={"Outcome": outcome}, value=count)
         yield _probe_ages(shards)
 
     def _shard(self, shard: ShardForm) -> Iterator[MetricForm]:

@@ -92,6 +92,9 @@ METRICS: dict[str, MetricTraits] = {
     "HttpDroppedListeners": _row(COUNTER, "Listeners to events that the HTTP server dropped because they took nothing"),
     "HttpServerStarts": _row(COUNTER, "Starts of the HTTP server process, the first one included"),
     "LockWaitSeconds": _row(DURATIONS, "Wait of recoveries for the lock of their shard"),
+    "MysqlAskedDirectly": _row(
+        GAUGE, "Tablets that do not answer, by what their MySQL told vtorc itself", ("Outcome",)
+    ),
     "OldestShardSeconds": _row(GAUGE, "Seconds since vtorc judged the shard that it judged the longest ago"),
     "OwnErrors": _row(COUNTER, "Failures of vtorc itself in a shard, each with a traceback in the log"),
     "ProbeAgeSeconds": _row(DURATIONS, "Age of the last answer of each tablet that answers, at this moment"),

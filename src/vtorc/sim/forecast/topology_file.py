@@ -163,6 +163,7 @@ def read_settings(given: Mapping[str, Any]) -> VtorcSettings:
         tolerable_lag=settings.tolerable_replication_lag,
         budget=fleet.budget,
         hold_above=fleet.hold_above,
+        asks_mysql=bool(settings.mysql_topology_user),
     )
 
 

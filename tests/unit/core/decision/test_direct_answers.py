@@ -4,7 +4,19 @@ from typing import Any
 
 import pytest
 
-from tests.unit.core.builders import NOW, RUNNING, P, changed, failing, primary, replica, shard, uuid
+from tests.unit.core.builders import (
+    CONNECTING,
+    NOW,
+    RUNNING,
+    P,
+    changed,
+    client_count,
+    failing,
+    primary,
+    replica,
+    shard,
+    uuid,
+)
 from tests.unit.core.decision.test_decisions import decided
 from tests.unit.core.detection.test_analysis import R1, R2, WAITING_1, WAITING_2, found, quiet, shut_out
 from vtorc.core.detection.problems import Code
@@ -140,3 +152,50 @@ def test_no_replica_is_made_to_reconnect_to_a_mysql_that_just_took_a_connection(
     assert (decision.finding.code, decision.rule) == (Code.UNREACHABLE_PRIMARY, rule)
     if rule is Rule.NO_REMEDY:
         assert "its MySQL takes connections of vtorc" in decision.sentence
+
+
+@pytest.mark.parametrize(
+    ("direct", "why"),
+    [
+        (None, "so it takes writes; only its tablet manager fails"),
+        (lives(), "so it takes writes; only its tablet manager fails"),
+        (SILENT, "and what vtorc alone sees proves no death"),
+        (GONE, "and what vtorc alone sees proves no death"),
+    ],
+    ids=["not asked", "lives", "hangs", "refuses"],
+)
+def test_a_primary_that_streams_is_not_said_to_take_writes_if_its_mysql_shows_no_life(
+    direct: DirectAnswer | None, why: str
+) -> None:
+    """The reason to do nothing does not contradict what MySQL itself told."""
+    decision = decided(lost(direct, replica(R1), replica(R2), failure=ProbeFailure.REFUSED))[0]
+    assert decision.rule is Rule.NO_REMEDY
+    assert decision.sentence.endswith(why)
+
+
+RECEIVES = replica(R2)
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (RECEIVES.status, "; asked directly, the MySQL of zone2-0000000200 tells that it acknowledges"),
+        (replica(R2, semi_sync=False).status, "it may be the MySQL that the tablet manager of"),
+        (replica(R2, io=CONNECTING).status, "it may be the MySQL that the tablet manager of"),
+        (replica(R2, of=None).status, "it may be the MySQL that the tablet manager of"),
+        (replica(R1).status, "it may be the MySQL that the tablet manager of"),
+        (None, "it may be the MySQL that the tablet manager of"),
+    ],
+    ids=["acknowledges", "does not acknowledge", "does not receive", "has no source", "another server", "no status"],
+)
+def test_an_acker_that_only_its_tablet_manager_cannot_reach_is_named(status: TabletStatus | None, says: str) -> None:
+    """An unknown client of the primary is found if MySQL itself tells that it acknowledges."""
+    direct = DirectAnswer(outcome=DirectOutcome.ANSWERS, status=status, asked_at=NOW - 1.0)
+    gone = changed(failing(RECEIVES), server_uuid=uuid(R2), direct=direct)
+    count = client_count(3, unknown=1, certain_since=NOW - 60.0)
+    (finding,) = (
+        each
+        for each in found(shard(primary(), replica(R1), gone, client_count=count))
+        if each.code is Code.UNKNOWN_SEMI_SYNC_CLIENTS
+    )
+    assert says in finding.sentence

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from tests.unit.core.builders import CONNECTING, STOPPED, failing, held, hold, primary, replica, shard
+from tests.unit.core.builders import CONNECTING, NOW, STOPPED, changed, failing, held, hold, primary, replica, shard
 from tests.unit.server.today.memories import (
     app_of,
     heartbeat,
@@ -19,7 +19,9 @@ from tests.unit.server.today.memories import (
     status_frame,
 )
 from tests.unit.server.told import ask_app
+from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
 from vtorc.core.facts.holds import Effect
+from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.frames import AnnouncementForm, GoneFrame, MetricForm
 from vtorc.server.memory import ServerMemory
@@ -171,6 +173,14 @@ async def test_what_is_watched_is_counted(name: str, value: dict[str, int]) -> N
     """The counts come from the shards as they are now."""
     memory = memory_of(shard(primary(), replica("zone1-101"), replica("zone2-200")))
     assert (await variables(memory))[name] == value
+
+
+async def test_what_mysql_told_of_silent_tablets_is_counted() -> None:
+    """The tablets are counted by the answer of their MySQL; one that answers, or was not asked, is none of them."""
+    direct = DirectAnswer(outcome=DirectOutcome.NO_GREETING, asked_at=NOW)
+    hung = (changed(failing(replica(name), ProbeFailure.HUNG), direct=direct) for name in ("zone1-101", "zone1-102"))
+    memory = memory_of(shard(primary(), *hung, failing(replica("zone2-200"))))
+    assert (await variables(memory))["MysqlAskedDirectly"] == {"no_greeting": 2}
 
 
 @pytest.mark.parametrize("record", ["keyspace_record", "shard_record"])
