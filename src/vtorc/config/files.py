@@ -203,6 +203,10 @@ def _decode_toml(text: str) -> tuple[list[str], Any]:
         return [], tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadFile(f": not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise BadFile(": not valid TOML: nested too deeply") from error
+    except ValueError as error:
+        raise BadFile(": not valid TOML: a number has too many digits") from error
 
 
 def _read_key(content: FileContent, file: str, name: str, value: Any) -> None:

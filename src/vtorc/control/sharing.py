@@ -69,6 +69,7 @@ class ShardSharing:
         self._acts = acts
         self._beat = 0
         self._heard: dict[str, _Heard] = {}
+        self._unreadable: set[str] = set()
         self._read_at: float | None = None
         self._readable = 0.0
         self._vtorcs: tuple[SharingVtorc, ...] = (self._own(),)
@@ -122,8 +123,9 @@ class ShardSharing:
         self._beat += 1
         try:
             async with asyncio.timeout(LEASE):
-                await self._topo.write_vtorc(self._name, write_vtorc_record(self._record()))
+                # The own record was written a beat ago: another vtorc of the same name has replaced it by now.
                 contents = await self._topo.vtorcs()
+                await self._topo.write_vtorc(self._name, write_vtorc_record(self._record()))
         except (TopoError, TimeoutError) as error:
             self._tell_failure(str(error) or f"it did not answer within {LEASE:g} s")
             return False
@@ -131,8 +133,8 @@ class ShardSharing:
         self._note_reading()
         for name, told in contents.items():
             self._hear(name, told)
-        for name in [name for name in self._heard if name not in contents]:
-            del self._heard[name]
+        self._heard = {name: heard for name, heard in self._heard.items() if name in contents}
+        self._unreadable &= contents.keys()
         await self._forget_dead()
         return self._settle()
 
@@ -163,12 +165,13 @@ class ShardSharing:
 
     def _hear(self, name: str, contents: bytes) -> None:
         try:
-            record = read_vtorc_record(path_of(name), contents)
-            Scope.parse(record.clusters_to_watch)
-        except (BadRecord, NameParseError) as error:
-            if name not in self._heard:
+            record = _read(name, contents)
+        except BadRecord as error:
+            if name not in self._unreadable:
                 self._log.error(f"{error}; this record is not counted as a vtorc; delete it, or stop what writes it")
+            self._unreadable.add(name)
             return
+        self._unreadable.discard(name)
         if name == self._name:
             self._hear_own_name(record)
             return
@@ -192,10 +195,11 @@ class ShardSharing:
         )
 
     async def _forget_dead(self) -> None:
+        """Delete the records of those long dead; one that cannot be deleted stays known as dead."""
         for name in [name for name, heard in self._heard.items() if self._silent_for(heard) >= FORGET_AFTER]:
             with contextlib.suppress(TopoError):
                 await self._topo.delete_vtorc(name)
-            del self._heard[name]
+                del self._heard[name]
 
     def _silent_for(self, heard: _Heard) -> float:
         return self._readable - heard.at
@@ -222,3 +226,14 @@ class ShardSharing:
         elif self._failure and not failure:
             self._log.info("the records of the vtorcs that share the shards can be written and read again")
         self._failure = failure
+
+
+def _read(name: str, contents: bytes) -> VtorcRecord:
+    """Return the record of the vtorc `name`; raises BadRecord, too if its scope cannot be read."""
+    path = path_of(name)
+    record = read_vtorc_record(path, contents)
+    try:
+        Scope.parse(record.clusters_to_watch)
+    except NameParseError as error:
+        raise BadRecord(path, str(error)) from None
+    return record

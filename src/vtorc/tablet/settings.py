@@ -102,7 +102,7 @@ class ClientSettings:
         try:
             fields = json.loads(raw or b"")
             username, password = fields["Username"], fields["Password"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             username = password = None
         if not (isinstance(username, str) and isinstance(password, str)):
             # The error does not quote the file, which holds a password.

@@ -93,7 +93,7 @@ def _tokens(path: str) -> dict[str, str]:
     try:
         cells = json.loads(text)
         return {cell: entry["acl_token"] for cell, entry in cells.items() if entry.get("acl_token")}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise TopoMisconfigured(
             f"consul_auth_static_file {path!r} is malformed ({error}): expected JSON such as "
             '{"global": {"acl_token": "…"}, "zone1": {"acl_token": "…"}}'

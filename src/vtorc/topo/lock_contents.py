@@ -46,6 +46,6 @@ def describe_lock(contents: bytes) -> str:
     try:
         fields = json.loads(contents)
         return f"{fields['UserName']}@{fields['HostName']} since {fields['Time']} for {fields['Action']!r}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         text = contents[:200].decode(errors="replace")
         return f"a holder that left the contents {text!r}"

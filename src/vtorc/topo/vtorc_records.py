@@ -41,16 +41,21 @@ def write_vtorc_record(record: VtorcRecord) -> bytes:
 
 
 def read_vtorc_record(path: str, contents: bytes) -> VtorcRecord:
-    """Return what a record says; raises BadRecord naming the path and the field that is not as expected."""
+    """Return what a record says; raises BadRecord naming the path and the field that is not as expected.
+
+    A record that names another vtorc than its path is a copy, and would count that vtorc twice.
+    """
     try:
         told = json.loads(contents)
-    except ValueError as error:  # also contents that are not UTF-8
+    except (ValueError, RecursionError) as error:  # also contents that are not UTF-8, or nested too deeply
         raise BadRecord(path, f"expected JSON, got {contents[:80]!r} ({error})") from None
     if not isinstance(told, dict):
         raise BadRecord(path, f"expected a JSON object, got {contents[:80]!r}")
     for field, kind in (("name", str), ("life", str), ("beat", int), ("clusters_to_watch", list), ("acts", bool)):
         if not isinstance(told.get(field), kind) or (kind is int and isinstance(told[field], bool)):
             raise BadRecord(path, f"{field}: expected {_EXPECTED[kind]}, got {told.get(field)!r}")
+    if told["name"] != (name := path.rpartition("/")[2]):
+        raise BadRecord(path, f"name: expected {name!r}, as in its path, got {told['name']!r}")
     if not all(isinstance(entry, str) for entry in told["clusters_to_watch"]):
         raise BadRecord(path, f"clusters_to_watch: expected a list of texts, got {told['clusters_to_watch']!r}")
     return VtorcRecord(

@@ -11,6 +11,7 @@ from tests.unit.config.helpers import loaded, problems, write
 from vtorc.config.files import ChosenFile, read_file
 from vtorc.core.facts.durability import PromotionRule
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.errors import SettingsError
 
 SEED = {
     "Debug": True,
@@ -82,6 +83,22 @@ def test_reads_toml(tmp_path: Path) -> None:
     write(tmp_path, 'instance-poll-time = "10s"\nDebug = true\n', "vtorc.toml")
     found = loaded(tmp_path, "--config-file=vtorc.toml").settings
     assert (found.instance_poll_time, found.log_level) == (10.0, "debug")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("a = ", "", id="unfinished"),
+        pytest.param("a = " + "[" * 20_000, "nested too deeply", id="deep"),
+        pytest.param("a = " + "1" * 5_000, "a number has too many digits", id="long"),
+    ],
+)
+def test_bad_toml_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    """A TOML file that cannot be read is one problem, which names the file."""
+    write(tmp_path, text, "vtorc.toml")
+    with pytest.raises(SettingsError) as raised:
+        loaded(tmp_path, "--config-file=vtorc.toml")
+    assert f"vtorc.toml: not valid TOML: {reason}" in str(raised.value)
 
 
 @pytest.mark.parametrize(("clusters", "allowed"), [(["*"], True), (["ks", "*"], True), ([], False)])

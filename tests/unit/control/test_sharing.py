@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+
 from tests.unit.sim.servers import until
 from tests.unit.topo.worlds import SHARD, World
 from vtorc.control.shares import Part
 from vtorc.control.sharing import BEAT_EVERY, LEASE, STAND_IN_WAITS, ShardSharing
 from vtorc.sim.engine.loop import run
 from vtorc.topo import paths
+from vtorc.topo.vtorc_records import VtorcRecord, write_vtorc_record
 
 
 class LoopClock:
@@ -178,13 +181,44 @@ def test_two_vtorcs_of_one_name_become_two() -> None:
     in_world(scenario)
 
 
-def test_a_record_that_is_no_vtorc_is_left_out() -> None:
-    """What cannot be read as the record of a vtorc counts as none, and harms no other."""
+def test_vtorcs_of_one_name_that_beat_in_turn_become_two() -> None:
+    """Two of one name notice each other although each finds its own record whenever it has just written it."""
 
     async def scenario(world: World) -> None:
-        for name, contents in (("garbage", b"\xff"), ("empty", b"{}"), ("list", b"[1]")):
+        vtorcs = Vtorcs(world)
+        elder = vtorcs.start("one")
+        await asyncio.sleep(BEAT_EVERY / 2)
+        vtorcs.all["younger"] = younger = ShardSharing(world.topo, LoopClock(), "one", life="second")
+        task = asyncio.create_task(younger.run(lambda: None))
+        await until(lambda: len(elder.vtorcs) >= 2 and elder.vtorcs == younger.vtorcs)
+        assert elder.name != younger.name
+        task.cancel()
+
+    in_world(scenario)
+
+
+BAD_RECORDS = {
+    "garbage": b"\xff",
+    "empty": b"{}",
+    "list": b"[1]",
+    "deep": b"[" * 100_000,
+    "copy": write_vtorc_record(VtorcRecord(name="one", life="copied", beat=1)),
+    "scope": write_vtorc_record(VtorcRecord(name="scope", life="odd", beat=1, clusters_to_watch=("/80-",))),
+}
+
+
+def test_a_record_that_is_no_vtorc_is_left_out() -> None:
+    """What cannot be read as the record of a vtorc counts as none, harms no other, and is told once."""
+
+    async def scenario(world: World) -> None:
+        for name, contents in BAD_RECORDS.items():
             await world.raw("/global").create(paths.vtorc(name), contents)
-        vtorcs = Vtorcs(world, ["one", "two"])
-        await vtorcs.until_they_are("one", "two")
+        with structlog.testing.capture_logs() as logs:
+            sharing = Vtorcs(world).start("one")
+            await asyncio.sleep(3 * LEASE)
+        assert sharing.vtorcs == ("one",)
+        told = [entry["event"] for entry in logs if entry["log_level"] == "error"]
+        assert len(told) == len(BAD_RECORDS)
+        assert all(any(f"vtorcs/{name} " in each for each in told) for name in BAD_RECORDS)
 
     in_world(scenario)

@@ -19,7 +19,17 @@ def test_credentials_are_read_as_metadata(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nonsense", "[]", "{}", '{"Username": "vtorc"}', '{"Username": "vtorc", "Password": 3}', '"s3cret"']
+    "text",
+    [
+        "",
+        "nonsense",
+        "[]",
+        "{}",
+        '{"Username": "vtorc"}',
+        '{"Username": "vtorc", "Password": 3}',
+        '"s3cret"',
+        pytest.param("[" * 100_000, id="deep"),
+    ],
 )
 def test_credentials_of_another_form_are_refused_without_showing_them(tmp_path: Path, text: str) -> None:
     """The message names the file and the expected form, never the content."""

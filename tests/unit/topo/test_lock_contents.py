@@ -37,6 +37,7 @@ def test_strange_contents_are_shown_as_they_are() -> None:
     assert describe_lock(b"\xffmine") == "a holder that left the contents '\ufffdmine'"
     assert describe_lock(b"[1]") == "a holder that left the contents '[1]'"
     assert describe_lock(b"") == "a holder that left the contents ''"
+    assert describe_lock(b"[" * 100_000) == f"a holder that left the contents '{'[' * 200}'"
 
 
 def test_this_process_has_a_name() -> None:

@@ -8,6 +8,7 @@ from tests.unit.topo.worlds import tablet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import TopoMisconfigured, TopoUnavailable
 from vtorc.topo.cells import TopoLimits
+from vtorc.topo.consul_access import ConsulAccess
 from vtorc.topo.etcd2 import EtcdTls
 from vtorc.topo.etcd_client import EtcdClient
 from vtorc.topo.open import TopoAccess, open_topo
@@ -141,3 +142,12 @@ def test_the_scheme_of_an_endpoint_decides_on_tls() -> None:
         assert logs == []
         assert EtcdTls(cert="/cert.pem", key="/key.pem").credentials("http") is None
     assert ["without TLS" in each["event"] for each in logs] == [True]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"zone1": 3}', pytest.param("[" * 100_000, id="deep")])
+def test_malformed_consul_tokens_are_refused(tmp_path: Path, text: str) -> None:
+    """A file of Consul tokens in another form is refused with its name and the expected form."""
+    file = tmp_path / "tokens.json"
+    file.write_text(text)
+    with pytest.raises(TopoMisconfigured, match=r"consul_auth_static_file .* expected JSON such as"):
+        ConsulAccess(auth_file=str(file)).token("zone1")

@@ -185,8 +185,8 @@ def api(session: Session, options: argparse.Namespace) -> ExitCode:
 def _json_object(text: str) -> dict[str, object]:
     try:
         given = json.loads(text)
-    except ValueError as error:
-        raise WrongWords(f"--data {text!r}: expected a JSON object ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise WrongWords(f"--data {text[:200]!r}: expected a JSON object ({error})") from error
     if not isinstance(given, dict):
         raise WrongWords(f'--data {text!r}: expected a JSON object, such as \'{{"reason": "upgrade"}}\'')
     return given

@@ -370,7 +370,15 @@ def test_api_shows_any_path(server: FakeServer, capsys: pytest.CaptureFixture[st
     assert '"cancelled": true' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["/debug/vars"], ["status", "--data", "{"], ["status", "--data", "[]"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["/debug/vars"],
+        ["status", "--data", "{"],
+        ["status", "--data", "[]"],
+        pytest.param(["status", "--data", "[" * 100_000], id="deep"),
+    ],
+)
 def test_api_refuses_other_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A path outside of the API, and data that is no JSON object, are refused."""
     assert ctl.main(["api", *words, "--server", "http://127.0.0.1:1"]) == 2
