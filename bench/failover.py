@@ -2,7 +2,7 @@
 
 Runs `vtorc demo --failovers` with one fault under each policy and size that is promised to work, or under one policy
 with `--durability`. Prints one line of figures for each series, and the median of each phase. Exits with 1 if a row was
-lost, a failover did not converge, or a write gap is over the fault's bar.
+lost, a failover did not converge, a primary was replaced in vain, or a write gap is over the fault's bar.
 """
 
 import argparse
@@ -30,6 +30,7 @@ BARS = {
     "kill-host": GapBar(500.0, 2000.0),
     "silent-host": GapBar(3000.0, 6000.0),
     "stop-mysqld": GapBar(5000.0, 8000.0),
+    "planned": GapBar(150.0, 400.0),
 }
 """The bars by fault; a fault without one is only measured."""
 
@@ -63,7 +64,7 @@ def _figures(summary: dict[str, Any], failovers: int) -> str:
     times = f"write gap p50/worst {gap['p50']:.0f}/{gap['max']:.0f} ms" if gap["p50"] is not None else "no write gap"
     phases = ", ".join(f"{name} {took['p50']:.0f}" for name, took in summary["phases_ms"].items() if took["p50"])
     return (
-        f"{summary['converged']} of {failovers} failovers, {summary['lost']} of {summary['acked']} rows lost; {times}; "
+        f"{summary['converged']} of {failovers} times, {summary['lost']} of {summary['acked']} rows lost; {times}; "
         f"median ms: {phases}"
     )
 
@@ -72,7 +73,7 @@ def main() -> int:
     """Read the command line and measure; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.failover", description=__doc__)
     parser.add_argument("--fault", choices=OF_SERIES, default=OF_SERIES[0], help="what happens to the primary")
-    parser.add_argument("--count", type=int, default=20, help="failovers of each series (default 20)")
+    parser.add_argument("--count", type=int, default=20, help="how often in each series (default 20)")
     parser.add_argument("--durability", choices=sorted({each for each, _ in SETUPS}), help="only this, with 3 tablets")
     parser.add_argument("--topo", choices=["etcd2", "local"], default="etcd2")
     options = parser.parse_args()

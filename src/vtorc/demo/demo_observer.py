@@ -12,6 +12,7 @@ from typing import TypeVar
 from vtorc.control.hold_book import HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.core.decision.decisions import Decision
+from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
@@ -48,7 +49,10 @@ class Sentence:
 
 @dataclass(slots=True)
 class Replacement:
-    """One replacement of a primary; times are seconds on the monotonic clock, `record` is None while it runs."""
+    """One replacement of a primary, or its move by an operator; times are seconds on the monotonic clock.
+
+    `record` is None while it runs.
+    """
 
     decided_at: float
     started_at: float
@@ -124,7 +128,7 @@ class DemoObserver:
     def started(self, begun: BegunRecovery) -> None:
         """Note that a recovery runs."""
         self.running = begun
-        if begun.recovery.replaces_primary:
+        if _moves_primary(begun.recovery):
             now = time.monotonic()
             self.replacements.append(Replacement(self._decided_at or now, now))
         self.announce()
@@ -135,7 +139,7 @@ class DemoObserver:
     def finished(self, record: RecoveryRecord) -> None:
         """Keep how the recovery ended."""
         self.running = None
-        if record.recovery.replaces_primary:
+        if _moves_primary(record.recovery):
             self.replacements[-1].record = record
         ended_well = record.outcome in (Outcome.SUCCEEDED, Outcome.GONE)
         if record.recovery.replaces_primary and ended_well:
@@ -185,3 +189,7 @@ class DemoObserver:
     async def changed(self) -> None:
         """Wait for the next change."""
         await self._changed.wait()
+
+
+def _moves_primary(recovery: Recovery) -> bool:
+    return recovery.replaces_primary or recovery is Recovery.PLANNED_REPARENT

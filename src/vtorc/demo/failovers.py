@@ -10,7 +10,7 @@ from typing import TypeVar
 from vtorc.core.facts.durability import policy
 from vtorc.demo.cross_cell_check import CrossCellWitness, executed, one_cell_writes, wrong_ackers
 from vtorc.demo.demo_observer import Replacement
-from vtorc.demo.faults import fault_named
+from vtorc.demo.faults import Consequence, fault_named
 from vtorc.demo.health import has_executed, is_errant, why_unhealthy
 from vtorc.demo.ledger import Gap
 from vtorc.demo.report import DemoReport, Failover
@@ -26,6 +26,12 @@ PROMOTION_DEADLINE = 60.0
 
 CONVERGENCE_DEADLINE = 90.0
 """Seconds within which the shard must be free of problems, or it counts as not converged."""
+
+STANDS_FOR = 15.0
+"""Seconds for which a primary that must stay is watched once vtorc has told what is wrong with it.
+
+That is longer than a primary that hangs gets to recover (`core.detection.thresholds.HUNG_AFTER`).
+"""
 
 AT_REST = (6.0, 8.0)
 """Seconds, drawn at random, for which a healthy shard is left alone.
@@ -60,9 +66,18 @@ class FailoverSeries:
         try:
             old = await self._wait_healthy()
             failover.old_primary = str(old.alias)
-            new = await self._fail_over(old, failover)
-            await self._check_ledger(new, failover)
-            await self._rejoin(old, new, failover)
+            match self._fault.primary:
+                case Consequence.REPLACED:
+                    new = await self._fail_over(old, failover)
+                    await self._check_ledger(new, failover)
+                    await self._rejoin(old, new, failover)
+                case Consequence.MOVED:
+                    new = await self._move(old, failover)
+                    await self._check_ledger(new, failover)
+                    await self._wait_returned(old, new, failover)
+                case Consequence.STAYS:
+                    await self._outlast(old, failover)
+                    await self._check_ledger(old, failover)
         except LabError as error:
             failover.problem = str(error)
         except (MysqlError, TimeoutError) as error:
@@ -134,6 +149,67 @@ class FailoverSeries:
                 in_doubt=await self._demo.writer.present(new, ledger.in_doubt[doubts:]),
             )
         return new
+
+    async def _move(self, old: DemoTablet, failover: Failover) -> DemoTablet:
+        """Have an operator move the primary, and wait until the new one takes writes; returns it."""
+        asked_at = time.monotonic()
+        await self._demo.bring_about(self._fault, str(old.alias))
+        gap = await self._wait_for(
+            PROMOTION_DEADLINE,
+            lambda: self._demo.writer.ledger.handover_from(old.alias, asked_at),
+            lambda: self._why_no_primary(asked_at),
+        )
+        replacement = await self._wait_for(
+            PROMOTION_DEADLINE, lambda: self._replaced(asked_at), lambda: self._why_no_primary(asked_at)
+        )
+        began = replacement.started_at
+        failover.new_primary = str(gap.ended_by)
+        failover.write_gap_ms = _ms(gap.seconds)
+        moments = {
+            "locked": replacement.locked_at,
+            "elected": replacement.marked_at("elected"),
+            "stopped": replacement.marked_at("demoted"),
+            **{name: replacement.marked_at(name) for name in ("promoted", "acknowledged")},
+        }
+        failover.phases_ms = {name: _ms(at - began) for name, at in moments.items() if at is not None}
+        failover.promoted_ms = failover.phases_ms.get("promoted")
+        return self._demo.cluster.tablets[gap.ended_by]
+
+    async def _wait_returned(self, old: DemoTablet, new: DemoTablet, failover: Failover) -> None:
+        """Wait until the former primary replicates."""
+        began = time.monotonic()
+        await self._wait_rejoined(old, new, errant_ends=False)
+        failover.returned_ms = _ms(time.monotonic() - began)
+
+    async def _outlast(self, old: DemoTablet, failover: Failover) -> None:
+        """Break what is no reason to replace `old`, see that vtorc says so and leaves it primary, and mend it."""
+        ledger, before = self._demo.writer.ledger, len(self._observer.replacements)
+        self._observer.noticed_at = None
+        fault_at = time.monotonic()
+        await self._demo.bring_about(self._fault, str(old.alias))
+        noticed_at = await self._wait_for(
+            PROMOTION_DEADLINE,
+            lambda: self._observer.noticed_at,
+            lambda: f"vtorc has told of nothing for {PROMOTION_DEADLINE:g} s",
+        )
+        failover.phases_ms = {"noticed": _ms(noticed_at - fault_at)}
+        await asyncio.sleep(STANDS_FOR)
+        if len(self._observer.replacements) > before:
+            raise LabError(f"{old.alias} was replaced, which cannot help against {self._fault.name}")
+        mended_at, heard_since = time.monotonic(), self._observer.clock()
+        await self._demo.start_or_resume(old)
+
+        def writing() -> bool | None:
+            return True if ledger.last_at is not None and ledger.last_at > mended_at else None
+
+        await self._wait_for(PROMOTION_DEADLINE, writing, lambda: f"{old.alias} acknowledges no rows any more")
+        failover.write_gap_ms = _ms(max((each.seconds for each in ledger.gaps if each.ended_at >= fault_at), default=0))
+        await self._wait_for(
+            CONVERGENCE_DEADLINE,
+            lambda: not why_unhealthy(self._observer.judgement, heard_since=heard_since) or None,
+            lambda: f"not converged: {self._why_unhealthy(heard_since)}",
+        )
+        failover.returned_ms = _ms(time.monotonic() - mended_at)
 
     def _measure(self, failover: Failover, gap: Gap, replacement: Replacement, fault_at: float) -> None:
         failover.new_primary = str(gap.ended_by)

@@ -1,8 +1,20 @@
 """The faults that an operator can bring about in a demo, by a key, from another terminal, or in a series."""
 
+import enum
 from dataclasses import dataclass
 
 from vtorc.lab.errors import LabError
+
+
+class Consequence(enum.Enum):
+    """What becomes of a primary."""
+
+    REPLACED = "replaced"
+    """vtorc makes another tablet the primary by itself."""
+    MOVED = "moved"
+    """Nothing breaks: an operator has vtorc make another tablet the primary."""
+    STAYS = "stays"
+    """It stays primary, and vtorc says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +29,8 @@ class DemoFault:
     """The event in words, with a place for the name of the tablet."""
     of_tablet: bool
     """Whether it is about one tablet; the others are about the whole cluster."""
-    ends_writes: bool
-    """Whether vtorc replaces a primary that has it, so that a series of failovers can be made of it."""
+    primary: Consequence
+    """What becomes of a primary that has it."""
 
     @property
     def help(self) -> str:
@@ -34,56 +46,77 @@ FAULTS = {
             key="k",
             what="kill -9 of the mysqld of {}",
             of_tablet=True,
-            ends_writes=True,
+            primary=Consequence.REPLACED,
         ),
         DemoFault(
             name="stop-mysqld",
             key="p",
             what="SIGSTOP to the mysqld of {}",
             of_tablet=True,
-            ends_writes=True,
+            primary=Consequence.REPLACED,
         ),
         DemoFault(
             name="silent-host",
             key="h",
             what="the mysqld and the tablet manager of {} hang, as behind a cut network",
             of_tablet=True,
-            ends_writes=True,
+            primary=Consequence.REPLACED,
         ),
         DemoFault(
             name="kill-host",
             key="x",
             what="kill -9 of the mysqld and the tablet manager of {}",
             of_tablet=True,
-            ends_writes=True,
+            primary=Consequence.REPLACED,
         ),
         DemoFault(
             name="stall-disk",
             key="d",
             what="the disk of {} takes no more writes",
             of_tablet=True,
-            ends_writes=True,
+            primary=Consequence.REPLACED,
+        ),
+        DemoFault(
+            name="full-disk",
+            key="f",
+            what="the disk of {} is full, so that commits wait for space",
+            of_tablet=True,
+            primary=Consequence.REPLACED,
+        ),
+        DemoFault(
+            name="refuse-connections",
+            key="c",
+            what="the mysqld of {} takes no new connections, and those that exist go on",
+            of_tablet=True,
+            primary=Consequence.STAYS,
         ),
         DemoFault(
             name="kill-tablet",
             key="t",
             what="kill -9 of the tablet manager of {}; its mysqld goes on, and no primary is replaced for that",
             of_tablet=True,
-            ends_writes=False,
+            primary=Consequence.STAYS,
+        ),
+        DemoFault(
+            name="planned",
+            key="m",
+            what="an operator moves the primary away from {}",
+            of_tablet=True,
+            primary=Consequence.MOVED,
         ),
         DemoFault(
             name="end-vtorc",
             key="v",
             what="vtorc ends; nothing is repaired until it runs again",
             of_tablet=False,
-            ends_writes=False,
+            primary=Consequence.STAYS,
         ),
         DemoFault(
             name="kill-etcd",
             key="e",
             what="kill -9 of the topology server; without it vtorc can lock no shard",
             of_tablet=False,
-            ends_writes=False,
+            primary=Consequence.STAYS,
         ),
     )
 }
@@ -92,8 +125,8 @@ FAULTS = {
 BY_KEY = {fault.key: fault for fault in FAULTS.values()}
 """The same by key."""
 
-OF_SERIES = tuple(fault.name for fault in FAULTS.values() if fault.ends_writes)
-"""Those of which a series can be made."""
+OF_SERIES = tuple(fault.name for fault in FAULTS.values() if fault.of_tablet)
+"""Those that a primary can have, so that a series can be made of them."""
 
 
 def fault_named(name: str) -> DemoFault:

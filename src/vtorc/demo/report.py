@@ -7,21 +7,24 @@ from dataclasses import asdict, dataclass, field
 PERCENTILES = (50, 99)
 
 PHASES = ("noticed", "confirmed", "locked", "stopped", "elected", "promoted", "acknowledged")
-"""The phases of a failover in their order; each begins where the one before ends."""
+"""The phases of a failover in their order. A planned move elects before it stops, and has no fault to notice."""
 
 MEASURED = ("detected_ms", "promoted_ms", "write_gap_ms", "returned_ms")
 
 
 @dataclass(slots=True, kw_only=True)
 class Failover:
-    """One failover of the series; times are milliseconds, None for a step that was not reached.
+    """One failover of the series, or one fault that the primary outlasts.
+
+    Times are milliseconds, and None for a step that was not reached.
 
     `detected_ms` runs from the fault to vtorc's decision to replace the primary, `promoted_ms` from the fault to the
     end of the promotion. `write_gap_ms` runs from the last acknowledged write of the old primary to the first of the
     new one. `returned_ms` runs from the restart of the dead server to a shard without problems. `acked` counts the rows
     of the whole ledger, of which `lost` are missing on the new primary. `one_cell` counts breaches of the rule that no
-    write is acknowledged by the primary's own cell alone. `phases_ms` runs from the fault to the end of each phase of
-    `PHASES`. `problem` says why the failover did not converge.
+    write is acknowledged by the primary's own cell alone. `phases_ms` runs from the fault, or from the begin of a
+    planned move, to the end of each phase of `PHASES`, the earliest first; a primary that stays has the first phase
+    only. `problem` says why the failover did not converge.
     """
 
     fault: str
@@ -108,14 +111,15 @@ class DemoReport:
         return [value for value in values if value is not None]
 
     def took(self, phase: str) -> list[float]:
-        """Return how long one phase took in each failover that reached it and the phase before, in milliseconds."""
-        before = PHASES[PHASES.index(phase) - 1] if phase != PHASES[0] else None
-        ends = [each.phases_ms for each in self.failovers if phase in each.phases_ms]
-        return [
-            round(at[phase] - (at[before] if before is not None else 0.0), 1)
-            for at in ends
-            if before is None or before in at
-        ]
+        """Return how long one phase took since the one before it, in each failover that reached it, in milliseconds."""
+        took = []
+        for failover in self.failovers:
+            began = 0.0
+            for name, ended in failover.phases_ms.items():
+                if name == phase:
+                    took.append(round(ended - began, 1))
+                began = ended
+        return took
 
     def as_json(self) -> dict[str, object]:
         """Return the report in the form that is written to the file."""

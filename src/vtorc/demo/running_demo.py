@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -18,7 +19,7 @@ from vtorc.demo.ledger import Gap
 from vtorc.demo.remote import door_of
 from vtorc.demo.servers import DemoCluster, DemoTablet, Progress, ServerKind
 from vtorc.demo.writer import Writer
-from vtorc.errors import ListenError, NameParseError
+from vtorc.errors import ListenError, MysqlError, NameParseError
 from vtorc.lab.cluster import LabSpec
 from vtorc.lab.errors import LabError
 from vtorc.logs import setup_logging
@@ -26,6 +27,9 @@ from vtorc.server.listener import BoundListener, Listener, bind
 from vtorc.server.opening import DEFAULT_ADDRESS
 
 DATABASE = "vt_commerce"
+
+_SESSION_DEADLINE = 10.0
+"""Seconds within which a mysqld that is about to be filled must answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +143,35 @@ class RunningDemo:
                 await tablet.kill_tablet()
             case "stall-disk":
                 await tablet.stall_disk()
+            case "full-disk" | "refuse-connections":
+                await self._fill(fault, tablet)
             case "kill-tablet":
                 await tablet.kill_tablet()
+            case "planned":
+                await self._move_away(tablet)
         return sentence
+
+    async def _fill(self, fault: DemoFault, tablet: DemoTablet) -> None:
+        """Let the tablet run out of space or of connections."""
+        try:
+            async with asyncio.timeout(_SESSION_DEADLINE):
+                await (tablet.fill_disk() if fault.name == "full-disk" else tablet.refuse_connections())
+        except (MysqlError, TimeoutError) as error:
+            raise LabError(f"{fault.name}: the mysqld of {tablet.alias} does not answer: {error}") from error
+
+    async def _move_away(self, tablet: DemoTablet) -> None:
+        """Make the tablet after this one the primary, as an operator does."""
+        following = self.tablets[(self.tablets.index(tablet) + 1) % len(self.tablets)]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "vtorc.cli.main", "ctl", "--server", self.address),
+            *("promote", str(self.shard), "--to", str(following.alias), "--yes", "--reason", "demo"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        if process.returncode:
+            raise LabError(f"vtorc ctl promote ended with {process.returncode}: {said.decode().strip()}")
 
     async def _break_cluster(self, fault: DemoFault) -> str:
         if fault.name == "end-vtorc":
@@ -156,11 +186,15 @@ class RunningDemo:
         state = tablet.tablet_state if fault.name == "kill-tablet" else tablet.mysqld_state
         if state == "down" or (state == "paused" and fault.name != "kill-mysqld"):
             raise LabError(f"the {part} of {tablet.alias} is {state} already")
-        if tablet.disk_stalled and fault.name == "stall-disk":
-            raise LabError(f"the disk of {tablet.alias} is stalled already")
+        if tablet.disk_state != "fine" and fault.name in ("stall-disk", "full-disk"):
+            raise LabError(f"the disk of {tablet.alias} is {tablet.disk_state} already")
+        if tablet.refuses_connections and fault.name == "refuse-connections":
+            raise LabError(f"the mysqld of {tablet.alias} takes no new connections already")
+        if fault.name == "planned" and tablet is not self.primary:
+            raise LabError(f"{tablet.alias} is not the primary; name the primary, which moves to another tablet")
 
     async def start_or_resume(self, tablet: DemoTablet) -> str:
-        """Mend all that is broken at a tablet: start what is down, and resume what is paused or stalled."""
+        """Mend all that is broken at a tablet: start what is down, and resume what is held up."""
         done = []
         if tablet.tablet_state == "paused":
             done.append(self._report(f"the host of {self._name(tablet)} goes on"))
@@ -168,9 +202,12 @@ class RunningDemo:
         if tablet.tablet_state == "down":
             done.append(self._report(f"start the tablet manager of {self._name(tablet)}"))
             await tablet.start_tablet()
-        if tablet.disk_stalled:
+        if tablet.disk_state != "fine":
             done.append(self._report(f"the disk of {self._name(tablet)} takes writes again"))
             await tablet.free_disk()
+        if tablet.refuses_connections:
+            done.append(self._report(f"the mysqld of {self._name(tablet)} takes new connections again"))
+            await tablet.accept_connections()
         if tablet.mysqld_state == "paused":
             done.append(self._report(f"SIGCONT to the mysqld of {self._name(tablet)}"))
             await tablet.resume_mysqld()
@@ -219,7 +256,8 @@ class RunningDemo:
 
 
 def _is_broken(tablet: DemoTablet) -> bool:
-    return tablet.disk_stalled or (tablet.tablet_state, tablet.mysqld_state) != ("running", "running")
+    is_held_up = tablet.disk_state != "fine" or tablet.refuses_connections
+    return is_held_up or (tablet.tablet_state, tablet.mysqld_state) != ("running", "running")
 
 
 def gap_sentence(gap: Gap) -> str:
@@ -287,7 +325,7 @@ async def _running(demo: RunningDemo) -> AsyncIterator[None]:
 def _settings(cluster: DemoCluster) -> Settings:
     """Return the default settings without a cooldown, so that a tablet that the demo breaks twice is replaced twice.
 
-    A stalled disk leads to a failover here, which vtorc does only if it is told to.
+    A disk that takes no writes leads to a failover here, which vtorc does only if it is told to.
     """
     topo = cluster.topo_settings
     return Settings(

@@ -50,8 +50,13 @@ class DemoTablet(Protocol):
         ...
 
     @property
-    def disk_stalled(self) -> bool:
-        """Whether its disk takes no writes."""
+    def disk_state(self) -> str:
+        """What was done to its disk: fine, stalled or full."""
+        ...
+
+    @property
+    def refuses_connections(self) -> bool:
+        """Whether its mysqld takes no new connections."""
         ...
 
     async def kill_tablet(self) -> None:
@@ -74,8 +79,20 @@ class DemoTablet(Protocol):
         """Let its disk take no writes."""
         ...
 
+    async def fill_disk(self) -> None:
+        """Let its disk have no space, so that commits wait for it; raises MysqlError."""
+        ...
+
     async def free_disk(self) -> None:
         """Let its disk take writes again."""
+        ...
+
+    async def refuse_connections(self) -> None:
+        """Let its mysqld take no new connections, not even of its tablet; raises MysqlError."""
+        ...
+
+    async def accept_connections(self) -> None:
+        """Let its mysqld take new connections again."""
         ...
 
     async def kill_mysqld(self) -> None:

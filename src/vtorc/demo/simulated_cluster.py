@@ -28,6 +28,12 @@ from vtorc.vttablet.config import TabletConfig
 
 _log = structlog.get_logger(__name__)
 
+_DISKS = {
+    DiskState.FINE: "fine",
+    DiskState.STALLED: "stalled",
+    DiskState.FULL_WAITING: "full",
+    DiskState.FULL_FAILING: "full",
+}
 _HOST = "127.0.0.1"
 _GRACE = 1.0
 
@@ -94,9 +100,14 @@ class SimulatedTablet:
         return "paused" if self._hangs else "running"
 
     @property
-    def disk_stalled(self) -> bool:
-        """Whether its disk takes no writes."""
-        return self._server.mysqld.disk.state is DiskState.STALLED
+    def disk_state(self) -> str:
+        """What was done to its disk: fine, stalled or full."""
+        return _DISKS[self._server.mysqld.disk.state]
+
+    @property
+    def refuses_connections(self) -> bool:
+        """Whether its mysqld takes no new connections."""
+        return self._server.mysqld.refuses_connections
 
     async def kill_tablet(self) -> None:
         """End the tablet at once; its mysqld goes on."""
@@ -122,9 +133,21 @@ class SimulatedTablet:
         """Let its disk take no writes."""
         self._server.mysqld.disk.become(DiskState.STALLED)
 
+    async def fill_disk(self) -> None:
+        """Let its disk have no space, so that commits wait for it."""
+        self._server.mysqld.disk.become(DiskState.FULL_WAITING)
+
     async def free_disk(self) -> None:
         """Let its disk take writes again."""
         self._server.mysqld.disk.become(DiskState.FINE)
+
+    async def refuse_connections(self) -> None:
+        """Let its mysqld take no new connections, not even of its tablet."""
+        self._server.mysqld.refuses_connections = True
+
+    async def accept_connections(self) -> None:
+        """Let its mysqld take new connections again."""
+        self._server.mysqld.refuses_connections = False
 
     async def start_tablet(self) -> None:
         """Start the tablet and its mysqld, and wait until the tablet is up; raises LabError if it ends first."""

@@ -10,6 +10,7 @@ from vtorc.demo.servers import DemoTablet
 from vtorc.server.demo_door import DemoFaultForm, DemoStateForm, DemoTabletForm
 
 _STATES = {"down": "is down", "paused": "hangs"}
+_DISKS = {"stalled": "its disk takes no writes", "full": "its disk is full"}
 
 
 def state_of(
@@ -33,4 +34,6 @@ def broken_parts(tablet: DemoTablet) -> list[str]:
     """Say of each part of a tablet that does not run what is wrong with it."""
     parts = (("mysqld", tablet.mysqld_state), ("tablet manager", tablet.tablet_state))
     found = [f"its {part} {_STATES[state]}" for part, state in parts if state in _STATES]
-    return [*found, "its disk takes no writes"] if tablet.disk_stalled else found
+    if disk := _DISKS.get(tablet.disk_state):
+        found.append(disk)
+    return [*found, "its mysqld takes no new connections"] if tablet.refuses_connections else found

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import threading
 from pathlib import Path
@@ -14,18 +15,26 @@ class FileProbe:
         self._path = folder / "disk_probe"
         self._goes_on = asyncio.Event()
         self._goes_on.set()
+        self._is_full = False
 
     def stall(self) -> None:
         """Let probes hang from now on, as on a disk that takes no writes."""
         self._goes_on.clear()
 
+    def fill(self) -> None:
+        """Let probes fail from now on, as on a full disk."""
+        self._is_full = True
+
     def go_on(self) -> None:
         """Let them write again."""
+        self._is_full = False
         self._goes_on.set()
 
     async def __call__(self) -> None:
         """Write once, and return when the file is on the disk; raises OSError if the write fails."""
         await self._goes_on.wait()
+        if self._is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
 

@@ -23,6 +23,7 @@ COMMANDS = (
     "mysqld-resume",
     "mysqld-restart",
     "disk-stall",
+    "disk-fill",
     "disk-go-on",
     "status",
     "wait-up",

@@ -1,6 +1,7 @@
 """Controls a lab tablet from outside: starts, stops and kills its process and its mysqld independently."""
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import sys
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.errors import MysqlError
 from vtorc.lab import tablet_control as control
 from vtorc.lab.errors import LabError
+from vtorc.lab.held_sessions import HeldCommits, TakenConnections
 from vtorc.lab.mysql_connection import MysqlConnection, connect
 from vtorc.lab.processes import PidFileProcess, unix_socket
 
@@ -37,8 +40,10 @@ class LabTablet:
         self.host = host
         self.grpc_port = grpc_port
         self.mysql_port = mysql_port
-        self.disk_stalled = False
-        """Whether the disk takes no writes, by `stall_disk`."""
+        self.disk_state = "fine"
+        """What it was made to find its disk: fine, stalled or full."""
+        self._commits: HeldCommits | None = None
+        self._connections: TakenConnections | None = None
         self._flags = tuple(flags)
         self._process = PidFileProcess(folder / "tablet.pid", f"--dir={folder}")
         self._mysqld = PidFileProcess(folder / "mysqld.pid", f"--datadir={folder / 'data'}")
@@ -68,6 +73,11 @@ class LabTablet:
         """The real state of the tablet manager, read from the process: running, paused or down."""
         return _state_of(self.tablet_pid)
 
+    @property
+    def refuses_connections(self) -> bool:
+        """Whether its mysqld was made to take no new connections."""
+        return self._connections is not None
+
     async def start_tablet(self, *extra: str) -> None:
         """Start the tablet process, and its mysqld unless it runs, and wait until the tablet is up.
 
@@ -78,8 +88,8 @@ class LabTablet:
         await self.wait_up()
 
     def spawn_tablet(self, *extra: str) -> None:
-        """Start the tablet process without waiting until it is up; what it knew of a stalled disk is gone."""
-        self.disk_stalled = False
+        """Start the tablet process without waiting until it is up; what it knew of a disk is gone."""
+        self.disk_state = "fine"
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [
             sys.executable,
@@ -127,6 +137,7 @@ class LabTablet:
 
     async def kill_mysqld(self) -> None:
         """Kill mysqld, whether or not the tablet runs."""
+        self._commits = self._connections = None
         await self._mysqld.kill()
 
     async def stop_mysqld(self) -> None:
@@ -163,13 +174,37 @@ class LabTablet:
         """Let the tablet find that its disk takes no writes, and its mysqld hang as it then would."""
         await control.send_command(self.folder, "disk-stall")
         await self.pause_mysqld()
-        self.disk_stalled = True
+        self.disk_state = "stalled"
+
+    async def fill_disk(self) -> None:
+        """Let the tablet find its disk full, and its mysqld keep commits waiting as it then would."""
+        await control.send_command(self.folder, "disk-fill")
+        commits = HeldCommits(await self.connect_as_dba())
+        await commits.begin()
+        self._commits, self.disk_state = commits, "full"
 
     async def free_disk(self) -> None:
         """Let the disk take writes again, and mysqld go on."""
-        self.disk_stalled = False
+        was, self.disk_state = self.disk_state, "fine"
         await control.send_command(self.folder, "disk-go-on")
-        await self.resume_mysqld()
+        if was == "stalled":
+            await self.resume_mysqld()
+        if self._commits is not None:
+            await self._commits.end()
+            self._commits = None
+
+    async def refuse_connections(self) -> None:
+        """Let mysqld refuse new connections (too many), those of its tablet among them; raises MysqlError."""
+        connections = TakenConnections(await self.connect_as_dba(), await self.connect_as_dba())
+        await connections.begin()
+        self._connections = connections
+
+    async def accept_connections(self) -> None:
+        """Let mysqld take new connections again; one that has ended meanwhile does so by itself."""
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            with contextlib.suppress(MysqlError):
+                await connections.end()
 
     async def rebuild(self) -> None:
         """Delete all data, and start the tablet and its mysqld as new ones."""

@@ -164,6 +164,7 @@ class TabletProcess:
             "mysqld-resume": self._resume,
             "mysqld-restart": self._mysqld.restart,
             "disk-stall": self._stall_disk,
+            "disk-fill": self._fill_disk,
             "disk-go-on": self._let_disk_go_on,
             "status": self._status,
             "wait-up": self._wait_up,
@@ -188,6 +189,9 @@ class TabletProcess:
 
     async def _stall_disk(self) -> None:
         self._disk.stall()
+
+    async def _fill_disk(self) -> None:
+        self._disk.fill()
 
     async def _let_disk_go_on(self) -> None:
         self._disk.go_on()

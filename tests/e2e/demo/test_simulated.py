@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.daemon.ctl import Ctl
 from tests.e2e.daemon.watching import until
 from tests.e2e.demo.demos import COMMAND, PATIENCE, Demo, left_behind, running
+from vtorc.demo.faults import FAULTS, Consequence
 
 NOTICE = "The MySQL servers of this demo are simulated; vtorc, gRPC and topology are real."
 BARE_MACHINE = """
@@ -45,6 +46,19 @@ async def test_a_series_on_simulated_servers_loses_nothing_and_says_so(
     assert second["old_primary"] == first["new_primary"] != first["old_primary"]
     assert second["acked"] > first["acked"] > 0
     assert any(line.startswith("The MySQL servers were simulated") for line in demo.lines)
+
+
+@pytest.mark.parametrize("fault", ["full-disk", "refuse-connections", "kill-tablet", "planned"])
+async def test_a_series_of_another_fault_loses_nothing(fault: str, tmp_path: Path) -> None:
+    """The primary is replaced, moved or left where it is, as the catalogue says; no acknowledged row is missing."""
+    report = tmp_path / "report.json"
+    words = ("--failovers", "1", "--fault", fault, "--report", str(report), "--topo", "local")
+    async with running(tmp_path, "--simulated", *words) as demo:
+        assert await demo.ended() == 0, demo.tail
+    (only,) = json.loads(report.read_text())["failovers"]
+    assert (only["lost"], only["problem"]) == (0, "")
+    assert (only["new_primary"] is None) is (FAULTS[fault].primary is Consequence.STAYS)
+    assert only["phases_ms"]
 
 
 async def test_without_a_mysql_the_servers_are_simulated_and_the_reason_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The demo's observer keeps what vtorc reports."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -72,6 +73,19 @@ async def test_a_replacement_has_its_times() -> None:
     assert replacement.marked_at("promoted") == pytest.approx(replacement.started_at + 0.2)
     assert replacement.marked_at("acknowledged") is None
     assert observer.running is None
+
+
+async def test_a_planned_move_is_kept_with_its_times() -> None:
+    """A move that an operator asks for has the moments of its record too, and counts as decided when it begins."""
+    observer = DemoObserver()
+    judgement = _dead()
+    assert judgement.action is not None
+    moved = replace(_record(Outcome.SUCCEEDED, demoted=0.1), recovery=Recovery.PLANNED_REPARENT, code=None)
+    observer.started(replace(begun_with(judgement.action, began=0), recovery=Recovery.PLANNED_REPARENT))
+    observer.finished(moved)
+    (replacement,) = observer.replacements
+    assert replacement.decided_at == replacement.started_at
+    assert replacement.marked_at("demoted") == pytest.approx(replacement.started_at + 0.1)
 
 
 async def test_a_second_try_counts_from_the_first_decision() -> None:

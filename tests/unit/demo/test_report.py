@@ -119,6 +119,15 @@ def test_the_report_file_holds_each_failover_and_the_summary() -> None:
     assert (summary["acked"], summary["one_cell"], summary["durability"]) == (2400, 0, "semi_sync")
 
 
+def test_a_phase_begins_where_the_one_before_it_ended() -> None:
+    """A planned move has other phases than a failover, and a primary that stays has the first one only."""
+    moved = replace(ONE, phases_ms={"locked": 10.0, "elected": 15.0, "stopped": 55.0, "promoted": 155.0})
+    stays = replace(ONE, new_primary=None, phases_ms={"noticed": 40.0})
+    report = DemoReport(SETUP, [moved, stays])
+    took = {phase: report.took(phase) for phase in ("noticed", "locked", "elected", "stopped", "promoted")}
+    assert took == {"noticed": [40.0], "locked": [10.0], "elected": [5.0], "stopped": [40.0], "promoted": [100.0]}
+
+
 def test_the_line_of_a_failover_stands_under_its_header() -> None:
     """The columns line up within 80 characters; notes follow after them."""
     line = failover_line(1, ONE)

@@ -253,7 +253,7 @@ GUIDES: Mapping[Code, CodeGuide] = {
         seen="The primary does not answer vtorc, and its replicas receive from it.",
         acts="It makes one replica reconnect after five seconds, to learn whether MySQL lives.",
         refuses="It replaces no primary that takes writes.",
-        operator="Restart the vttablet of the primary.",
+        operator="Restart the vttablet of the primary, or replace the primary with `vtorc ctl emergency`.",
         scenario="04-vttablet-killed",
     ),
     Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS: CodeGuide(
