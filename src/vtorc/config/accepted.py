@@ -156,7 +156,7 @@ _APPLIED = (
     "is refused"
 )
 
-# What vtorc always does: sentence, switches, flags with a value
+# Conduct of vtorc whatever the value is: sentence, switches, flags with a value
 _ALWAYS_FLAGS: tuple[tuple[str, str, str], ...] = (
     (_ONE_LOG, "logtostderr alsologtostderr", "stderrthreshold v"),
     (

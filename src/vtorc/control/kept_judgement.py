@@ -23,7 +23,7 @@ class _Kept:
     changes: int
     """`ShardWatch.changes` at the time."""
     basis: tuple[object, ...]
-    """What else decides: the settings, and whether vtorc acts on the shard."""
+    """The other grounds of the judgement: the settings, and whether vtorc acts on the shard."""
     lasts: bool
     """Whether it stays the same until there are other answers, as time has no part in it."""
     made_at: float
