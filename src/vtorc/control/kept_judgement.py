@@ -1,4 +1,4 @@
-"""The last judgement of a shard without problems, as long as it needs no other: most answers say nothing new."""
+"""The last judgement of a shard that is well, kept for as long as it holds: most answers only repeat the one before."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

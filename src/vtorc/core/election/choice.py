@@ -195,9 +195,7 @@ class _Election:
         )
 
     def _unproven(self) -> Refusal | None:
-        """Refuse because only tablets with GTIDs that prove nothing received what must survive; None if that is not
-        why.
-        """
+        """Refuse because only tablets with GTIDs that prove nothing received what must survive; None for another cause."""
         proving = self.set.proving
         missing = self.required.difference(self._received(proving))
         if proving and not missing:
