@@ -48,7 +48,7 @@ class KeptJudgement:
         """Judge, or return the last judgement if it was without problems and nothing was heard since.
 
         Time alone makes no problem. If all tablets answered the same again, the judgement gets the new view. The
-        problems are then looked for again only if time has a part in them. `basis` is what else decides.
+        problems are then looked for again only if time has a part in them. `basis` is all else that decides.
         `remembers_problems` says whether earlier ones are remembered, which are forgotten as time passes.
         """
         watch, known = self._watch, self._kept

@@ -285,7 +285,7 @@ class HistoryReader:
                 yield json.loads(detail)
 
     def _replaced_at(self, decision: StoredDecision, ended: int | None) -> int | None:
-        """Return when a decision ceased to be in force; `ended` is when its run of vtorc had ended, None while it runs."""
+        """Return when a decision ceased to be in force; `ended` is the end of its run of vtorc, None while it runs."""
         rule = "" if decision.code else " AND rule = :rule"
         ((at,),) = self._rows(
             "SELECT min(at) FROM decision WHERE shard = :shard AND code = :code AND tablet = :tablet "
