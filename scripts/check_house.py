@@ -1,10 +1,11 @@
-"""Check three rules of this project that the usual tools lack, for all of `src/vtorc` but the generated code.
+"""Check four rules of this project that the usual tools lack, for all of `src/vtorc` but the generated code.
 
 1. Words for persons are rare: in each package fewer than 1 in 1,000 words is `who`, `nobody`, `somebody` or the like.
    The parts of a program have names of their own; only an operator is a `who`. Docstrings and comments are counted
    together, and the strings that the program shows apart from them.
-2. A class name is used once at the top level of modules, so that the name identifies the class.
-3. Modules do not import each other in a circle, also not inside a function or for types only. A reader of one of them
+2. No sentence of a docstring or comment begins with `What` or `Who` as a noun: the thing has a name.
+3. A class name is used once at the top level of modules, so that the name identifies the class.
+4. Modules do not import each other in a circle, also not inside a function or for types only. A reader of one of them
    would have to read all.
 
 It prints one line for each rule that holds. With a broken rule it prints a line for each place and exits 1.
@@ -30,6 +31,10 @@ LIMIT = 1.0
 PERSON = re.compile(
     r"\b(?:who|whoever|whom|whose|nobody|somebody|everybody|anybody|someone|everyone|anyone)\b", re.IGNORECASE
 )
+NAMELESS = re.compile(r"\W*(?:What|Who|Whose|Whoever)\b")
+"""The beginning of a sentence with a question word in place of a noun, unless the sentence asks."""
+
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 WORD = re.compile(r"[^\W\d_]\w*(?:['’]\w+)*")
 
 KINDS = ("docstrings and comments", "shown strings")
@@ -201,6 +206,20 @@ def _most(counts: Mapping[tuple[str, str], Count]) -> str:
     return f"at most {count.rate:.2f} per 1,000 words, in {kind} of {package}"
 
 
+# Beginnings of sentences
+
+
+def nameless(modules: Iterable[Module]) -> list[str]:
+    """Describe the sentences of docstrings and comments that begin with a question word and are no questions."""
+    return [
+        f"{module.path}:{passage.first}: {sentence.strip()}: name the thing instead of the question word"
+        for module in modules
+        for passage in passages(module)[KINDS[0]]
+        for sentence in SENTENCE_END.split(passage.text)
+        if NAMELESS.match(sentence) and not sentence.rstrip().endswith("?")
+    ]
+
+
 # Class names
 
 
@@ -318,6 +337,7 @@ def main(words: Sequence[str], source: Path = SOURCE) -> int:
     chosen = {options.package} if options.package else set(known)
     results = [
         check_persons(modules, chosen, verbose=options.verbose),
+        check_beginnings(modules, chosen),
         check_classes(modules, chosen),
         check_circles(modules, chosen),
     ]
@@ -327,7 +347,7 @@ def main(words: Sequence[str], source: Path = SOURCE) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--verbose", action="store_true", help="list each word for a person, as file:line: word: line")
-    parser.add_argument("--package", metavar="NAME", help="report only this package, for all three rules")
+    parser.add_argument("--package", metavar="NAME", help="report only this package, for all four rules")
     return parser
 
 
@@ -337,6 +357,12 @@ def check_persons(modules: Iterable[Module], chosen: Collection[str], *, verbose
     for hit in (hit for count in counts.values() for hit in count.hits if verbose):
         print(f"{hit.path}:{hit.line}: {hit.word}: {hit.text}")
     return _report(too_many_persons(counts), f"words for persons: {_most(counts)}")
+
+
+def check_beginnings(modules: Sequence[Module], chosen: Collection[str]) -> bool:
+    """Check and report the sentences of the chosen packages that begin with a question word in place of a noun."""
+    ours = [module for module in modules if module.package in chosen]
+    return _report(nameless(ours), f"sentences: those of {len(ours)} modules begin with a name")
 
 
 def check_classes(modules: Sequence[Module], chosen: Collection[str]) -> bool:

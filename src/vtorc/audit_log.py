@@ -59,7 +59,7 @@ class AuditLog:
         """Do nothing: a recovery is one line."""
 
     def finished(self, record: RecoveryRecord) -> None:
-        """Write the recovery, unless it did nothing as there was nothing to do, or another vtorc did it."""
+        """Write the recovery; one that found all done, or done by another vtorc, is left out."""
         if record.outcome.was_attempt:
             name = _WORD.sub("-", record.recovery.value).lower()
             self._write(name, record.shard, record.alias, f"{record.outcome.value}: {record.sentence}")
@@ -164,5 +164,5 @@ def _record(text: str) -> logging.LogRecord:
 
 
 def _plain(text: str) -> str:
-    """Escape what does not print, so that text from outside is neither another line nor another field."""
+    """Escape characters that do not print, so that text from outside stays in its field and on its line."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -64,7 +64,7 @@ class Notifying:
         self._has_hooks = any(commands.values())
         self._has_webhook = webhook is not None
         self.metrics = NoticeMetrics(lambda: self.webhook if self._has_webhook else None)
-        """What was told, as metrics."""
+        """The metrics of what was told."""
         self.webhook_observers = (
             [WebhookObserver(self._send, first.webhook_events, clock)] if webhook is not None else []
         )

@@ -23,7 +23,7 @@ from vtorc.server.supervisor import ServerSupervisor
 
 
 class HttpSide:
-    """The HTTP side of a fleet; without listeners there is none, and nothing is counted."""
+    """The HTTP side of a fleet; it exists, and counts, only with listeners."""
 
     def __init__(
         self,

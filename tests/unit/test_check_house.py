@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.check_house import count_words, main, read_modules
+from scripts.check_house import count_words, main, nameless, read_modules
 
 FILLER = "word " * 1500
 
@@ -54,6 +54,24 @@ def test_finds_words_for_persons(tmp_path: Path, text: str, found: list[tuple[st
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('"""What it does."""', ["src/vtorc/core/a.py:1: What it does."]),
+        ('x = 1\n"""One.\n\nWho asks is told."""', ["src/vtorc/core/a.py:2: Who asks is told."]),
+        ("x = 1  # Whose it is", ["src/vtorc/core/a.py:1: # Whose it is"]),
+        ('"""One. What it does; None if unknown."""', ["src/vtorc/core/a.py:1: What it does; None if unknown."]),
+        ('"""What is wrong? It says what."""', []),
+        ('x = "What it does."', []),
+        ('"""Whatever it does, and what for."""', []),
+    ],
+)
+def test_finds_sentences_without_a_name(tmp_path: Path, text: str, told: list[str]) -> None:
+    """A sentence of a docstring or comment that begins with a question word is told, unless it asks."""
+    found = nameless(read_modules(product(tmp_path, {"core/a.py": text})))
+    assert found == [f"{each}: name the thing instead of the question word" for each in told]
+
+
+@pytest.mark.parametrize(
     ("name", "package"),
     [
         ("core/a.py", "core"),
@@ -88,6 +106,7 @@ def test_lists_the_words_of_one_package(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.splitlines() == [
         "src/vtorc/core/a.py:2: who: x = 1  # who",
         "words for persons: at most 0.67 per 1,000 words, in docstrings and comments of core",
+        "sentences: those of 1 modules begin with a name",
         "class names: those of 1 modules are used once",
         "imports: 1 modules are in no circle",
     ]

@@ -2,8 +2,8 @@
 
 Each row has the reason, then the names, which are those of Vitess v11 to v24. There are two kinds of them. Some ask for
 a thing that vtorc, or Vitess itself, does not have. The others ask for what vtorc always does, or for a step that its
-own rules replace. A key that forbids an action is refused if vtorc cannot leave that action out, unless its value
-forbids nothing. Otherwise vtorc would act where it must not.
+own rules replace. A key may forbid an action that vtorc always takes. It is refused then, and accepted only with a
+value that allows the action. Otherwise vtorc would act where it must not.
 """
 
 from typing import Any
@@ -154,7 +154,7 @@ _APPLIED = (
     "is refused"
 )
 
-# What vtorc always does: sentence, switches, flags with a value
+# Conduct of vtorc whatever the value is: sentence, switches, flags with a value
 _ALWAYS_FLAGS: tuple[tuple[str, str, str], ...] = (
     (_ONE_LOG, "logtostderr alsologtostderr", "stderrthreshold v"),
     (

@@ -15,7 +15,7 @@ from vtorc.config.setting import UNSET
 Wants = Literal["run", "check", "help", "version"]
 
 _WANTS: Mapping[str, Wants] = {"h": "help", "help": "help", "version": "version", "check-config": "check"}
-"""What the flags ask for that are no settings."""
+"""The requests of flags that are no settings."""
 
 
 @dataclass(slots=True)

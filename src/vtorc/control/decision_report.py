@@ -19,7 +19,7 @@ _State = tuple[Rule, bool]
 
 @dataclass(slots=True)
 class _Told:
-    """What was told of one problem."""
+    """The news that was told of one problem."""
 
     decision: Decision
     """The latest decision about it, told or not."""

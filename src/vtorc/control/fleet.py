@@ -314,7 +314,7 @@ class Fleet:
             self._topology_observer.found(shard, tablets=len(reading.tablets), controlled=controlled)
 
     def _remembered(self, shard: ShardId) -> Mapping[TabletAlias, RememberedTablet] | None:
-        """Return what the last watch of a shard left, none of which was seen since; None if there was none."""
+        """Return the memory that the last watch of a shard left, aged by the time since; None before the first one."""
         left, now = self._left.get(shard), self._tools.clock.now()
         return None if left is None else {alias: each.after_gap(now) for alias, each in left.items()}
 

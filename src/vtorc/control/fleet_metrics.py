@@ -1,7 +1,7 @@
 """Counts what happens in the fleet, under the names that Vitess' vtorc has for it.
 
-The server process gives the names their prefix, type and help text (`server/today/metric_table.py`). What can be read
-off the present state of the shards, it works out itself.
+The server process gives the names their prefix, type and help text (`server/today/metric_table.py`). It works out by
+itself all that the present state of the shards shows.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -64,7 +64,7 @@ class PassingHolds:
 
 
 class HoldChange(enum.Enum):
-    """What happened to a hold."""
+    """An event in the life of a hold."""
 
     ADDED = "added"
     LIFTED = "lifted"
@@ -87,7 +87,7 @@ class HoldNews:
     hold: Hold
     """The hold."""
     change: HoldChange
-    """What happened to it."""
+    """The event."""
     asked: OperatorRequest | None = None
     """The order for it; None where there was none, as at the end of its time."""
 

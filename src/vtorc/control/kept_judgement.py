@@ -1,4 +1,4 @@
-"""The last judgement of a shard without problems, as long as it needs no other: most answers say nothing new."""
+"""The last judgement of a shard that is well, kept for as long as it holds: most answers only repeat the one before."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class _Kept:
     changes: int
     """`ShardWatch.changes` at the time."""
     basis: tuple[object, ...]
-    """What else decides: the settings, and whether vtorc acts on the shard."""
+    """The other grounds of the judgement: the settings, and whether vtorc acts on the shard."""
     lasts: bool
     """Whether it stays the same until there are other answers, as time has no part in it."""
     made_at: float
@@ -48,7 +48,7 @@ class KeptJudgement:
         """Judge, or return the last judgement if it was without problems and nothing was heard since.
 
         Time alone makes no problem. If all tablets answered the same again, the judgement gets the new view. The
-        problems are then looked for again only if time has a part in them. `basis` is what else decides.
+        problems are then looked for again only if time has a part in them. `basis` is all else that decides.
         `remembers_problems` says whether earlier ones are remembered, which are forgotten as time passes.
         """
         watch, known = self._watch, self._kept

@@ -18,7 +18,7 @@ class OperatorCommand:
     """One command of an operator; it needs no slot of the fleet's budget, as an operator has chosen the moment."""
 
     begun: BegunRecovery
-    """What it does, and the operator that asked for it."""
+    """The recovery that it begins, with the operator that asked for it."""
     work: CommandWork
     """Carries it out."""
     switch: CancelSwitch = field(default_factory=CancelSwitch)

@@ -86,7 +86,7 @@ METRICS_EVERY = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonFacts:
-    """What vtorc says of itself and of its settings."""
+    """The facts about vtorc itself, and about its settings."""
 
     version: str
     process: int
@@ -119,14 +119,14 @@ class MetricsSource(Protocol):
 
 @dataclass(slots=True)
 class _ShardNews:
-    """What is known of one shard, and when it was told."""
+    """The latest form of one shard, and when it was told."""
 
     judgement: Judgement
     revision: int = 0
     told_at: float = float("-inf")
     """When it was told last, in seconds on the clock; minus infinity if it never was."""
     frame: ShardFrame | None = None
-    """What was told last, for a server that starts anew; None if nothing was."""
+    """The form that was told last, for a server that starts anew; None before the first."""
     running: BegunRecovery | None = None
     """The recovery in progress; None without one."""
     steps: list[StepRecord] = field(default_factory=list)

@@ -28,7 +28,7 @@ MOST_PER_TURN = 1
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of one shard."""
+    """The readiness of one shard, with the view that it was judged by."""
 
     judgement: Judgement
     ready: ReadinessForm | None = None

@@ -50,7 +50,7 @@ class WebhookObserver:
         """Do nothing: a recovery is sent with its steps."""
 
     def finished(self, record: RecoveryRecord) -> None:
-        """Send the recovery, unless it did nothing as there was nothing to do, or another vtorc did it."""
+        """Send the recovery; one that found all done, or done by another vtorc, is left out."""
         if not record.outcome.was_attempt or "recovery" not in self._kinds:
             return
         id_, at = self._name()

@@ -5,9 +5,8 @@ import shutil
 from pathlib import Path
 
 from vtorc.lab.errors import LabError
+from vtorc.lab.guard import OWNER_LOCK
 from vtorc.lab.processes import kill_below
-
-_OWNER = "owner.lock"
 
 
 def make_ready(folder: Path) -> Path:
@@ -23,9 +22,9 @@ def make_ready(folder: Path) -> Path:
     found = sorted(folder.iterdir())
     if not found:
         return folder
-    if not (folder / _OWNER).is_file():
+    if not (folder / OWNER_LOCK).is_file():
         raise LabError(f"--dir: {folder} holds {found[0].name}, which is not a demo's file; name a new or empty folder")
-    with (folder / _OWNER).open("r+") as lock:
+    with (folder / OWNER_LOCK).open("r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -34,6 +33,6 @@ def make_ready(folder: Path) -> Path:
         for each in found:
             if each.is_dir():
                 shutil.rmtree(each)
-            elif each.name != _OWNER:
+            elif each.name != OWNER_LOCK:
                 each.unlink()
     return folder

@@ -77,4 +77,4 @@ async def _ended(renderer: Renderer, request: Request, error: Exception) -> Resp
 
 
 def _report(action: str, caller: Caller, problem: ProblemForm) -> None:
-    """Do nothing: there is no vtorc that could record it, and a demo knows no passwords."""
+    """Do nothing: vtorc, which would record it, has ended, and a demo has no passwords."""

@@ -67,7 +67,7 @@ class _Kind:
     handler: Handler
     """Answers it."""
     needs: Needs
-    """What the client of it needs."""
+    """The rights that its client needs."""
     has_secret: bool = False
     """Whether its answer is told once, and not kept for a client that asks again."""
 

@@ -33,13 +33,13 @@ class Outlook:
     why_not: Mapping[TabletAlias, str] = field(default_factory=dict)
     """Why the other tablets would not, each as the end of a sentence."""
     steps: tuple[str, ...] = ()
-    """What would be done, in order; empty if it is refused."""
+    """The steps, in order; empty if it is refused."""
     argument: str = ""
     """Why no acknowledged write would be missing; empty if it is refused."""
     write_gap: str = ""
     """How long clients could not write; empty if it is refused."""
     risk: str = ""
-    """What is lost, or may be; empty if nothing is."""
+    """The writes that are lost, or may be; empty without any."""
     refusal: str | None = None
     """Why it cannot be done; None if it can."""
     data_loss: DataLossEstimate | None = None

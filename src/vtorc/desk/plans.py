@@ -31,7 +31,7 @@ class Plan:
     revision: int
     """The number of these facts."""
     outlook: Outlook
-    """What it would do."""
+    """The course that it would take."""
     created: float
     """When it was made, in seconds on the clock."""
     created_wall: int
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def change(self) -> str:
-        """What it would change, as a part of a sentence that begins with its verb."""
+        """The change that it would make, as a part of a sentence that begins with its verb."""
         return _CHANGES[self.kind].format(primary=self.primary or "the lost primary", to=self.outlook.to)
 
     def form(self) -> PlanForm:

@@ -25,11 +25,11 @@ class Pace(enum.Enum):
     """The limit that a kind of request counts towards."""
 
     PLAN = "plans"
-    """What changes nothing."""
+    """For requests that change nothing."""
     ORDER = "orders"
-    """What vtorc keeps in mind, and changes no server by itself."""
+    """For requests that vtorc keeps in mind, and that change no server by themselves."""
     ACT = "actions"
-    """What changes servers."""
+    """For requests that change servers."""
 
 
 class Rates:

@@ -27,7 +27,7 @@ class _First:
     """The first request of a key."""
 
     request: bytes
-    """What it asked for."""
+    """The request."""
     reply: "asyncio.Future[ReplyFrame]"
     """Its answer, once there is one."""
     at: float

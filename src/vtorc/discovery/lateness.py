@@ -41,7 +41,7 @@ _ROUNDING = 1e-6
 class OnTimeClock:
     """The clock of all evidence: its seconds pass while the event loop is on time, and stand while vtorc is late.
 
-    Without `run`, nothing measures the loop, and it is never late.
+    It measures the loop only while `run` is at work; without that it is always on time.
     """
 
     def __init__(self, clock: Clock) -> None:

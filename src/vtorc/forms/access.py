@@ -7,7 +7,7 @@ from vtorc.forms.times import rfc3339
 
 
 class Role(enum.Enum):
-    """What a client may do; each role includes those before it."""
+    """The rights of a client; each role includes those before it."""
 
     NONE = "none"
     """It may not even read."""
@@ -55,7 +55,7 @@ class Caller(Form, frozen=True, kw_only=True):
     means: Means
     """How the server knows the operator."""
     role: Role
-    """What it may do."""
+    """Its rights."""
     keyspaces: tuple[str, ...] | None = None
     """The keyspaces that it may read and act on; None for all."""
 
@@ -74,7 +74,7 @@ class TokenForm(Form, frozen=True, kw_only=True):
     name: str
     """Its name, under which its owner acts."""
     role: Role
-    """What its owner may do."""
+    """The rights of its owner."""
     keyspaces: list[str] | None
     """The keyspaces that its owner may read and act on; None for all."""
     created: str
@@ -84,7 +84,7 @@ class TokenForm(Form, frozen=True, kw_only=True):
     expires: str | None
     """When it ends; None if it is valid until it is revoked."""
     sentence: str
-    """What it allows, in words."""
+    """Its rights, in words."""
 
 
 class KnownToken(Form, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ class KnownToken(Form, frozen=True, kw_only=True):
     hash: bytes
     """The SHA-256 hash of its secret."""
     role: Role
-    """What its owner may do."""
+    """The rights of its owner."""
     keyspaces: tuple[str, ...] | None
     """The keyspaces that its owner may read and act on; None for all."""
     created: int
@@ -129,9 +129,9 @@ class NewTokenForm(Form, frozen=True, kw_only=True):
     """A bearer token that was just made."""
 
     token: TokenForm
-    """What it allows."""
+    """Its rights."""
     secret: str
-    """What its owner sends; vtorc does not keep it, and never shows it again."""
+    """The secret that its owner sends; it is shown this once, and vtorc keeps only its digest."""
     outlives_vtorc: bool
     """Whether it is kept over a restart of vtorc."""
 
@@ -140,4 +140,4 @@ class RevokedTokenForm(Form, frozen=True, kw_only=True):
     """A bearer token that was just revoked."""
 
     token: TokenForm
-    """What it allowed."""
+    """The rights that it gave."""

@@ -6,7 +6,7 @@ from vtorc.forms.access import Means, Role
 from vtorc.forms.base import Form
 
 AuditResult = Literal["done", "begun", "refused", "failed"]
-"""What came of a request: `begun` if a recovery tells the rest, `failed` after a mistake of vtorc's own."""
+"""The result of a request: `begun` if a recovery tells the rest, `failed` after a mistake of vtorc's own."""
 
 
 class AuditForm(Form, frozen=True, kw_only=True):
@@ -17,7 +17,7 @@ class AuditForm(Form, frozen=True, kw_only=True):
     at: str
     """When it was answered; of several refusals the last one."""
     action: str
-    """What was asked for: "execute", "cancel" and the like."""
+    """The request: "execute", "cancel" and the like."""
     shard: str | None
     """The shard that it is about, as `keyspace/shard`; None if it is about none, or about several."""
     tablet: str | None
@@ -27,7 +27,7 @@ class AuditForm(Form, frozen=True, kw_only=True):
     means: Means
     """How the server knows the operator."""
     role: Role
-    """What the operator may do."""
+    """The rights of the operator."""
     origin: str
     """Where the request came from: an address, or a socket."""
     arguments: dict[str, str]
@@ -35,10 +35,10 @@ class AuditForm(Form, frozen=True, kw_only=True):
     reason: str | None
     """The operator's reason; None if there is none."""
     result: AuditResult
-    """What came of it."""
+    """Its result."""
     recovery: str | None
     """The permanent name of the recovery that it has begun; None without one."""
     sentence: str
-    """What came of it, in words."""
+    """Its result, in words."""
     times: int = 1
     """How often: above 1 for refusals of one kind, of which the first ones are entries of their own."""

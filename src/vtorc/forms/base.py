@@ -1,4 +1,4 @@
-"""What all forms have in common."""
+"""The base of all forms."""
 
 import msgspec
 

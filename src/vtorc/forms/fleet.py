@@ -29,7 +29,7 @@ class ListForm(Form, Generic[Item], frozen=True, kw_only=True):
 
 
 class StatusForm(StatusFrame, frozen=True, kw_only=True, tag=False):
-    """What holds for vtorc as a whole, and how well the server hears it."""
+    """The state of vtorc as a whole, and how well the server hears it."""
 
     states: dict[str, int]
     """How many shards are in each state; states without a shard have 0."""
@@ -75,7 +75,7 @@ class ShardRowForm(Form, frozen=True, kw_only=True):
 
 
 class RowFrame(Frame, frozen=True, kw_only=True):
-    """What listeners to the whole fleet are told of a shard: no more than its row in the list of all.
+    """The part of a shard that listeners to the whole fleet are told: its row in the list of all.
 
     vtorc itself never sends one. A hundred listeners that got all tablets with each change took 40 MB a second.
     """
@@ -85,7 +85,7 @@ class RowFrame(Frame, frozen=True, kw_only=True):
 
 
 AnyEvent = AnyFrame | RowFrame
-"""What the data of an event of `/api/v1/events` may be, but for that of `reset`."""
+"""The kinds of data of an event of `/api/v1/events`, but for that of `reset`."""
 
 _events = msgspec.json.Decoder(AnyEvent)
 
@@ -122,11 +122,11 @@ class WhyForm(Form, frozen=True, kw_only=True):
     sentence: str
     """Its state in one sentence."""
     findings: list[FindingForm]
-    """What is wrong now, most urgent first."""
+    """The problems of now, most urgent first."""
     holds: list[HoldForm] = field(default_factory=list)
     """The holds of operators on the shard or on any of its tablets, by number."""
     readiness: ReadinessForm | None
-    """What would follow if the primary died now; None where `ShardForm.ready` is."""
+    """The answer to "what if the primary died now?"; None where `ShardForm.ready` is."""
     decisions: list[DecisionFrame]
     """The last decisions and their ends, newest first."""
     recoveries: list[RecoveryForm]

@@ -31,7 +31,7 @@ class Frame(Form, frozen=True, kw_only=True, tag_field="frame", tag=lambda name:
 
 
 class ShardFrame(Frame, frozen=True, kw_only=True):
-    """What is known of a shard now."""
+    """The present state of a shard."""
 
     shard: ShardForm
     """All of it."""
@@ -91,7 +91,7 @@ class AnnouncementForm(Form, frozen=True, kw_only=True):
 
 
 class StatusFrame(Frame, frozen=True, kw_only=True):
-    """What holds for this vtorc as a whole."""
+    """The state of this vtorc as a whole."""
 
     version: str
     """Its version."""
@@ -106,7 +106,7 @@ class StatusFrame(Frame, frozen=True, kw_only=True):
     clusters_to_watch: list[str]
     """The keyspaces and shards that it acts on; empty for all."""
     topology_failures: list[str]
-    """What could not be read of the topology server the last time; empty if all was read."""
+    """The parts of the topology that could not be read the last time; empty if all was read."""
     shards_watched: int | None = None
     """How many shards this vtorc watches; None until the topology server was read once."""
     shards_known: int | None = None
@@ -114,7 +114,7 @@ class StatusFrame(Frame, frozen=True, kw_only=True):
     shared_among: list[str] = msgspec.field(default_factory=list)
     """The vtorcs that share the shards, this one included (`--share-shards`); empty if each watches all."""
     announcements: list[AnnouncementForm]
-    """What holds for the whole fleet at the moment: replacements held back, vtorc late."""
+    """The news that hold for the whole fleet at the moment: replacements held back, vtorc late."""
     history_file: str
     """The SQLite file of the history; empty if there is none."""
 
@@ -249,7 +249,7 @@ class ReplyFrame(Frame, frozen=True, kw_only=True):
     status: int
     """The HTTP status that fits it: 200 done, 202 begun, 404, 409, 422, 429, 503."""
     body: msgspec.Raw
-    """What is answered, as JSON: the result, or a `ProblemForm`."""
+    """The answer, as JSON: the result, or a `ProblemForm`."""
 
 
 AnyFrame = (
@@ -268,7 +268,7 @@ AnyFrame = (
     | MetricsFrame
     | ReplyFrame
 )
-"""What vtorc sends to its server."""
+"""The frames that vtorc sends to its server."""
 
 
 class RequestFrame(Form, frozen=True, kw_only=True):
@@ -277,7 +277,7 @@ class RequestFrame(Form, frozen=True, kw_only=True):
     id: int
     """The server's number for it, which the reply carries."""
     kind: str
-    """What is asked for: "plan", "execute", "cancel" and the like."""
+    """The kind of request: "plan", "execute", "cancel" and the like."""
     arguments: dict[str, object]
     """The arguments, by the names of `/api/v1`."""
     caller: Caller
@@ -304,12 +304,12 @@ Its arguments are those of `RefusalForm`.
 
 
 class RefusalForm(Form, frozen=True, kw_only=True):
-    """What the server refused."""
+    """A request that the server refused."""
 
     action: str
-    """What the client asked for."""
+    """The client's request."""
     problem: "ProblemForm"
-    """What it was told."""
+    """The answer that it got."""
     unlisted: int = 0
     """How many other refusals came too fast to be told one by one since the last one that was told."""
 
@@ -326,11 +326,11 @@ class ProblemForm(Form, frozen=True, kw_only=True):
     status: int
     """The HTTP status."""
     what: str
-    """What was wrong or refused."""
+    """The error or the refusal, in words."""
     why: str
     """The reason."""
     do: str
-    """What to do about it."""
+    """The way to mend it."""
 
 
 class FrameSink(Protocol):

@@ -108,7 +108,7 @@ def stored_decision_form(stored: StoredDecision) -> DecisionFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """What the history tells of one shard at one time."""
+    """The part of the history that tells of one shard at one time."""
 
     shard: str
     at: int

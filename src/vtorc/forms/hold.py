@@ -14,11 +14,11 @@ class HoldForm(Form, frozen=True, kw_only=True):
     """How it was asked for: "hold", "switch", "downtime", "maintenance", "stopped_replication" or
     "promotion_rule"."""
     scope: str
-    """What it is about: "fleet", "cell:zone1", "keyspace:commerce", "shard:commerce/-80" or
-    "tablet:zone1-0000000101"."""
+    """Its target: "fleet", "cell:zone1", "keyspace:commerce", "shard:commerce/-80" or "tablet:zone1-0000000101"."""
     effects: list[str]
-    """What it does: "no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not"; empty for one
-    that is only shown."""
+    """Its effects: "no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not"; empty for one that
+    is only shown.
+    """
     owner: str
     """The operator or program that it belongs to."""
     reason: str

@@ -13,7 +13,7 @@ class AcknowledgementForm(Form, frozen=True, kw_only=True):
     actor: str
     """The operator."""
     comment: str
-    """What the operator says about it."""
+    """The operator's words about it."""
     at: str
     """When."""
 
@@ -22,7 +22,7 @@ class AcknowledgedForm(Form, frozen=True, kw_only=True):
     """The answer to an acknowledgement: it is kept."""
 
     acknowledged: list[AcknowledgementForm]
-    """What was acknowledged."""
+    """The acknowledgements that were kept."""
 
 
 class TagForm(Form, frozen=True, kw_only=True):

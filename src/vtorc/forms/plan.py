@@ -39,7 +39,7 @@ class PlanForm(Form, frozen=True, kw_only=True):
     to: str | None
     """The tablet that would become primary; None if none can."""
     steps: list[str]
-    """What would be done, in order and in words; empty if it cannot be executed."""
+    """The steps, in order and in words; empty if it cannot be executed."""
     candidates: list[CandidateForm]
     """All other tablets of the shard, each with the reason for or against it."""
     argument: str
@@ -47,7 +47,7 @@ class PlanForm(Form, frozen=True, kw_only=True):
     write_gap: str
     """How long clients could not write, as far as is known; empty if it cannot be executed."""
     risk: str
-    """What is lost, or may be; empty if nothing is."""
+    """The writes that are lost, or may be; empty without any."""
     refusal: str | None
     """Why it cannot be executed; None if it can."""
     sentence: str

@@ -24,7 +24,7 @@ class LossForm(Form, frozen=True, kw_only=True):
     """The loss of one tablet or one cell that the shard does not survive with all of its writes."""
 
     what: str
-    """What is lost, as "tablet zone1-0000000101" or "cell zone1"."""
+    """The part that is lost, as "tablet zone1-0000000101" or "cell zone1"."""
     outcome: Literal["writes_stall", "may_lose_writes", "no_primary"]
     """The fate of the writes in one word."""
     sentence: str
@@ -32,7 +32,7 @@ class LossForm(Form, frozen=True, kw_only=True):
 
 
 class ReadinessForm(Form, frozen=True, kw_only=True):
-    """What would follow if the primary died now."""
+    """The answer to "what if the primary died now?"."""
 
     ready: bool
     """Whether vtorc would replace it."""
@@ -49,11 +49,11 @@ class ReadinessForm(Form, frozen=True, kw_only=True):
     removed: dict[str, str]
     """The other tablets that cannot win, each with the end of a sentence why."""
     first: str
-    """What the promotion would wait for, as far as it is known to take time; empty if for nothing."""
+    """The waits of the promotion, as far as they are known to take time; empty without any."""
     doubts: list[str]
     """Why the promotion of the winner may fail; empty if nothing speaks against it."""
     at_risk: list[str]
-    """What else is at risk: writes that are lost, deaths of another kind."""
+    """Other risks: writes that are lost, deaths of another kind."""
     losses: list[LossForm]
     """The losses of one tablet or one cell that the shard does not survive with all of its writes, tablets first."""
 

@@ -24,7 +24,7 @@ class StepForm(Form, frozen=True, kw_only=True):
     result: str
     """"done", or why it failed."""
     output: str = ""
-    """What a command hook printed, as far as it is kept; empty for any other step."""
+    """The output of a command hook, as far as it is kept; empty for any other step."""
 
 
 class HookRunForm(Form, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class HookRunForm(Form, frozen=True, kw_only=True):
     result: str
     """"done", or why it counts as failed."""
     output: str
-    """What it printed, as far as it is kept."""
+    """Its output, as far as it is kept."""
 
 
 class RecoveryForm(Form, frozen=True, kw_only=True):
@@ -78,17 +78,17 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
     errant: dict[str, str]
     """The errant transactions of each tablet that has some, by alias."""
     data_loss: str | None
-    """What a forced promotion loses; None for any other recovery."""
+    """The loss by a forced promotion; None for any other recovery."""
     marks: dict[str, float]
     """Moments by which an outage is measured, in seconds since `began`."""
     steps: list[StepForm]
-    """What was done, in the order in which it ended."""
+    """Its steps, in the order in which they ended."""
     acknowledgement: AcknowledgementForm | None = None
     """The word of an operator that it was seen; None if there is none, and in the history."""
     hooks: list[HookRunForm] = field(default_factory=list)
     """The command hooks that ran after it, in the order in which they ended."""
     sentence: str
-    """What it did, or why it did not."""
+    """Its result, or why it has none."""
 
     @property
     def wants_acknowledgement(self) -> bool:
@@ -121,9 +121,9 @@ class RunningForm(Form, frozen=True, kw_only=True):
     reason: str | None = None
     """The operator's reason; None if vtorc acts by itself."""
     steps: list[StepForm]
-    """What was done so far."""
+    """Its steps so far."""
     sentence: str
-    """What it is for."""
+    """Its purpose."""
 
 
 def recovery_id(record: RecoveryRecord | BegunRecovery) -> str:

@@ -23,7 +23,7 @@ class SettingForm(Form, frozen=True, kw_only=True):
     no_effect: str
     """Why it has no effect; empty if it takes effect."""
     doc: str
-    """What it is for, in a sentence."""
+    """Its purpose, in a sentence."""
 
 
 class SettingsCheckForm(Form, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class SettingsCheckForm(Form, frozen=True, kw_only=True):
     problems: list[str]
     """Why it would not; empty if it would."""
     notes: list[str]
-    """What has no effect, and what may not be meant."""
+    """Settings without effect, and values that may not be meant."""
     files: list[str]
     """The settings files that were read; empty if the settings could not be read."""
     settings: list[SettingForm]
@@ -42,9 +42,9 @@ class SettingsCheckForm(Form, frozen=True, kw_only=True):
 
 
 class ReloadForm(Form, frozen=True, kw_only=True):
-    """What came of reading the settings again."""
+    """The result of reading the settings again."""
 
     done: bool
     """Whether they could be read; if not, the earlier ones stay."""
     sentences: list[str]
-    """What has changed, or why nothing has, a sentence each."""
+    """The changes, or why there are none, a sentence each."""

@@ -84,7 +84,7 @@ class ShardForm(Form, frozen=True, kw_only=True):
     """The holds of operators on the shard as a whole, by number; those on a tablet or its cell alone are with the
     tablet."""
     findings: list[FindingForm]
-    """What is wrong, most urgent first, each with what is done about it."""
+    """Its problems, most urgent first, each with what is done about it."""
     tablets: list[TabletForm]
     """Its tablets, ordered by alias."""
 

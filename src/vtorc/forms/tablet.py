@@ -87,7 +87,7 @@ class SemiSyncForm(Form, frozen=True, kw_only=True):
 
 
 class GtidForm(Form, frozen=True, kw_only=True):
-    """What a tablet has of the transactions of its shard, by the last answers."""
+    """A tablet's share of the transactions of its shard, by the last answers."""
 
     executed: str
     """The transactions that it has committed, as MySQL writes them."""
@@ -151,7 +151,7 @@ class TabletForm(Form, frozen=True, kw_only=True):
     semi_sync: SemiSyncForm | None
     """Its semi-sync; None if it did not tell."""
     gtid: GtidForm | None
-    """What it has; None if it never answered."""
+    """Its share of the transactions; None if it never answered."""
     direct: DirectForm | None = None
     """What its MySQL told vtorc itself; None while the vttablet answers, and if MySQL was not asked."""
     holds: list[HoldForm] = field(default_factory=list)

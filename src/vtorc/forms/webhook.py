@@ -13,13 +13,13 @@ class EventForm(Form, frozen=True, kw_only=True):
     id: str
     """Its permanent name: an event that comes twice has the same one."""
     kind: EventKind
-    """What it is about; the field of that name has the rest."""
+    """Its subject; the field of that name has the rest."""
     at: str
     """When it happened."""
     shard: str | None
     """The shard, as `keyspace/shard`; None if it is about the whole fleet."""
     sentence: str
-    """What happened, in words."""
+    """The event, in words."""
     is_over: bool
     """Whether something is over: a problem is gone, news holds no more."""
     recovery: RecoveryForm | None = None

@@ -11,7 +11,7 @@ class DeadLetterForm(Form, frozen=True, kw_only=True):
     id: str
     """Its name."""
     kind: str
-    """What it is about."""
+    """Its subject."""
     at: str
     """When it happened."""
     tries: int

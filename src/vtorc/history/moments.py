@@ -30,7 +30,7 @@ class Happening:
     shard: str
     """The shard that it is about; empty for the whole fleet."""
     sentence: str
-    """What happened."""
+    """The event, in words."""
 
 
 def moments_query(shard: str | None, side: Side) -> str:

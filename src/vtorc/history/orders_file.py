@@ -27,7 +27,7 @@ _BUSY = 2.0
 T = TypeVar("T")
 
 Work = Callable[[sqlite3.Connection], T]
-"""What is done in one transaction."""
+"""A piece of work that is done in one transaction."""
 
 
 class OrdersFile:

@@ -285,9 +285,7 @@ class HistoryReader:
                 yield json.loads(detail)
 
     def _replaced_at(self, decision: StoredDecision, ended: int | None) -> int | None:
-        """Return when a decision was no longer in force; `ended` is when its run of vtorc had ended, None if it has
-        not.
-        """
+        """Return when a decision ceased to be in force; `ended` is the end of its run of vtorc, None while it runs."""
         rule = "" if decision.code else " AND rule = :rule"
         ((at,),) = self._rows(
             "SELECT min(at) FROM decision WHERE shard = :shard AND code = :code AND tablet = :tablet "
@@ -315,7 +313,8 @@ class HistoryReader:
         try:
             return self._connected("mode=ro")
         except sqlite3.OperationalError as error:
-            # Without leave to write in the folder SQLite reads no file in this journal mode, unless it never changes.
+            # SQLite reads a file in this journal mode only with leave to write in its folder, or if told that it never
+            # changes.
             if Path(f"{self._path}-wal").exists():
                 raise self._unreadable(str(error)) from error
         except sqlite3.Error as error:

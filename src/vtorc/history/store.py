@@ -57,7 +57,7 @@ class StoredDecision:
 
     @property
     def problem(self) -> tuple[str, str, str, str]:
-        """What a later entry is about as well if it takes the place of this one."""
+        """The subject of the entry, which is the same for a later one that takes its place."""
         return self.shard, self.code, self.tablet, "" if self.code else self.rule
 
 

@@ -15,7 +15,7 @@ from typing import IO
 
 from vtorc.lab.processes import kill_below
 
-_LOCK = "owner.lock"
+OWNER_LOCK = "owner.lock"
 
 
 def runs_folder() -> Path:
@@ -49,7 +49,7 @@ class RunFolder:
 
 
 def _locked(folder: Path) -> IO[str]:
-    lock = (folder / _LOCK).open("w")
+    lock = (folder / OWNER_LOCK).open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
 
@@ -58,7 +58,7 @@ def sweep_stale_runs() -> None:
     """Kill the processes of all folders without a living owner, and delete these folders."""
     for folder in runs_folder().glob("run-*"):
         try:
-            with (folder / _LOCK).open() as lock:
+            with (folder / OWNER_LOCK).open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 clean(folder, remove=True)
         except (OSError, BlockingIOError):

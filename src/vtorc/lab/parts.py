@@ -110,7 +110,7 @@ def parts_folders(environ: Mapping[str, str]) -> list[Path]:
 
 
 def read_prefix(folder: Path) -> Prefix | None:
-    """Read the prefix in `folder`, following links; None if there is none, or none that can start from there."""
+    """Read the prefix in `folder`, following links; None without one that can start from there."""
     try:
         root = folder.resolve(strict=True)
         facts = json.loads((root / MANIFEST).read_text())

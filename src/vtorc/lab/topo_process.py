@@ -21,7 +21,7 @@ class TopoProcess(abc.ABC):
     """One server in a folder of its own; it keeps data, log and ports over restarts, and ends with its context."""
 
     name: ClassVar[str]
-    """What the server is called in messages and in the names of its files."""
+    """The name of the server in messages and of its files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

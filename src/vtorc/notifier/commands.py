@@ -27,7 +27,7 @@ LAST_WORDS = 2.0
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _UNSAFE = re.compile(r"[^\w @%+=:,./-]", re.ASCII)
-"""What may mean something to a shell, in quotes or without."""
+"""Characters that may mean something to a shell, in quotes or without."""
 
 _VARIABLES = {
     "failureType": "FAILURE_TYPE",

@@ -63,7 +63,7 @@ class RunLine(Line, frozen=True, kw_only=True):
     command: str
     """As the operator wrote it."""
     words: dict[str, str]
-    """What the command is told, by the names of placeholders."""
+    """The facts that the command is told, by the names of placeholders."""
     limit: float
     """Seconds after which it is ended."""
 
@@ -88,7 +88,7 @@ class RanLine(Line, frozen=True, kw_only=True):
     result: str
     """"done", or why it counts as failed."""
     output: str
-    """What it printed, as far as it is kept."""
+    """Its output, as far as it is kept."""
     seconds: float
     """How long it ran."""
 

@@ -26,7 +26,7 @@ class Hook(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookOccasion:
-    """What the commands of a hook are told."""
+    """The facts that the commands of a hook are told."""
 
     shard: ShardId
     code: str
@@ -36,7 +36,7 @@ class HookOccasion:
     recovery: int = 0
     """The name of the recovery: when it began, in nanoseconds since the Unix epoch; 0 if there is none."""
     command: str = ""
-    """What an operator asked for, in v12's words; empty if vtorc acts by itself."""
+    """An operator's request, in v12's words; empty if vtorc acts by itself."""
     failed: TabletRecord | None = None
     """The tablet that has the problem, or is replaced; None if it is the whole shard."""
     is_primary: bool = True
@@ -94,7 +94,7 @@ class HookResult:
     result: str
     """"done", or why it counts as failed."""
     output: str
-    """What it printed, as far as it is kept."""
+    """Its output, as far as it is kept."""
     seconds: float
     """How long it ran."""
 

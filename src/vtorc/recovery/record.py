@@ -57,7 +57,7 @@ class BegunRecovery:
     began: int
     """Nanoseconds since the Unix epoch."""
     sentence: str
-    """What it is for."""
+    """Its purpose."""
     asked: OperatorRequest | None = None
     """The operator's request; None if vtorc acts by itself."""
 
@@ -95,7 +95,7 @@ class StepRecord:
     result: str = "done"
     """"done", or why the step failed."""
     output: str = ""
-    """What a command hook printed, as far as it is kept; empty for any other step."""
+    """The output of a command hook, as far as it is kept; empty for any other step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

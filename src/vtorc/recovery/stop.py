@@ -106,7 +106,7 @@ class TabletStopper:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _grace(self) -> float:
-        """Return the seconds without news after which the tablets that have not answered are waited for no more.
+        """Return the seconds without news after which the wait for the remaining tablets ends.
 
         A demotion by force switches semi-sync off before the server is read-only. From then on commits wait for no
         acknowledgements, so that stopped ackers hold none back.

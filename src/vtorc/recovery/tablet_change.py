@@ -38,7 +38,7 @@ _DONE: dict[Recovery, str] = {
     Recovery.SET_READ_ONLY: "made {tablets} read-only",
     Recovery.FLUSH_BINARY_LOGS: "began a new binary log on {tablets}",
 }
-"""What a command did, as the end of a sentence."""
+"""The effect of a command, as the end of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

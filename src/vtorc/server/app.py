@@ -88,7 +88,7 @@ def _routes(memory: ServerMemory, ask: Ask, listener: Listener, rules: ServerRul
 
 
 def _access(rules: AccessRules, listener: Listener) -> AccessRules:
-    """Return the rules of a listener: today's has no TLS, without which there are no certificates."""
+    """Return the rules of a listener: today's is in clear text, so that its clients show no certificates."""
     if listener is Listener.READ_ONLY:
         return structs.replace(rules, read_only=True)
     return rules if listener.is_like_v12 else structs.replace(rules, units=None)

@@ -12,7 +12,7 @@ _SIGNS = ("sec-fetch-site", "sec-fetch-mode", "origin", "referer", "accept-langu
 
 
 def foreign_host(headers: Mapping[str, str], allowed: Collection[str]) -> str | None:
-    """Return the host that a browser asked for if it is none of this server's; None if it is, or no browser asked.
+    """Return the host that a browser asked for if it is another than this server's; None for all other requests.
 
     A page of others can let its own name stand for our address, and would count as our own page then.
     """

@@ -31,7 +31,7 @@ class DemoTabletForm(Form, frozen=True, kw_only=True):
     is_primary: bool
     """Whether vtorc takes it for the primary."""
     broken: list[str]
-    """What is broken at it, in words."""
+    """The faults at it, in words."""
 
 
 class DemoFaultForm(Form, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class DemoFaultForm(Form, frozen=True, kw_only=True):
     name: str
     """Its name on the command line."""
     help: str
-    """What happens."""
+    """The event, in words."""
     of_tablet: bool
     """Whether it is about one tablet; the others are about the whole cluster."""
 

@@ -58,9 +58,9 @@ class ServerMemory:
         self.decisions: deque[DecisionFrame] = deque(maxlen=KEPT_DECISIONS)
         """Decisions and their ends, oldest first."""
         self.audit: deque[AuditForm] = deque(maxlen=KEPT_AUDIT)
-        """What operators asked for, oldest first."""
+        """Requests of operators, oldest first."""
         self.status: StatusFrame | None = None
-        """What holds for vtorc as a whole; None until it was told."""
+        """The state of vtorc as a whole; None until it was told."""
         self.holds: HoldsFrame | None = None
         """The holds in force; None until they were told."""
         self.notes: NotesFrame | None = None

@@ -27,7 +27,8 @@ _log = structlog.get_logger(__name__)
 def open_listeners(settings: HttpSettings) -> Iterator[tuple[BoundListener, ...]]:
     """Open the listeners, and close them in the end; raises ListenError for an address that cannot be had.
 
-    The default address is no wish of an operator: if it cannot be had, that is logged, and there is no listener.
+    An operator did not ask for the default address: if it cannot be had, vtorc logs that and goes on without the
+    listener.
     """
     with contextlib.ExitStack() as stack:
         bound = []

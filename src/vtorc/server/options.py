@@ -37,7 +37,7 @@ class ServerRules(Form, frozen=True, kw_only=True):
     tls: ListenerTls | None = None
     """TLS for v12's listener; None for clear text. Today's listener knows no TLS."""
     url_prefix: str = ""
-    """What stands before all paths of v12's listener, as `/orc`; empty for nothing."""
+    """The prefix of all paths of v12's listener, as `/orc`; empty for none."""
     security_policy: str = ""
     """The policy by which paths of today's API are denied (`--security-policy`); empty for none."""
     web: WebFiles | None = None

@@ -1,6 +1,6 @@
 """The view of clients that may see some keyspaces only: each set of keyspaces has a memory and routes of its own.
 
-No route has to leave anything out: what a client may not know of is not in the memory that its answers come from.
+So routes need not filter: the memory that answers come from has only what the client may know of.
 """
 
 from collections import OrderedDict

@@ -183,7 +183,9 @@ async def destroy_session(client: ConsulClient, session: str) -> None:
 
 
 async def read_key(client: ConsulClient, key: str) -> tuple[_LockKey | None, int]:
-    """Read a lock's key, None if there is none, and the index of that state; raises TopoError if it is no lock."""
+    """Read a lock's key, None while it is free, and the index of that state; raises TopoError if another thing is
+    there.
+    """
     reply = await client.call("read of a lock", "GET", f"kv/{key}", query=_CONSISTENT)
     if reply.status == 404:
         return None, reply.at

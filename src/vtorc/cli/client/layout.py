@@ -30,7 +30,7 @@ def state_words(state: str) -> str:
 def columns(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), numbers: Sequence[int] = ()) -> list[str]:
     """Return rows as lines, each column as wide as its widest value.
 
-    Columns with positions in `numbers` are aligned at the right. Nothing is cut off, as names must be copied whole.
+    Columns with positions in `numbers` are aligned at the right. Each word stays whole, as names must be copied whole.
     """
     table = [*([header] if header and rows else []), *rows]
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))] if table else []

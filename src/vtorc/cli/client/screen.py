@@ -39,7 +39,7 @@ class Screen:
     def say(self, lines: Iterable[str]) -> None:
         """Write lines of text; control characters in them, which may come from any record, are shown as `?`.
 
-        Nothing is raised once the stream is closed. Raises OutputFailed, for example where a disk is full.
+        It raises no error once the stream is closed. Raises OutputFailed, for example where a disk is full.
         """
         self.write("".join(f"{line.replace(_END, '?')}\n" for line in lines))
 

@@ -55,7 +55,7 @@ class Attempt:
     refused_with: HoldsOnShard | None = None
     """The holds in force as it was refused because of one of them; None if it ended for another reason."""
     cause: str = ""
-    """What the finding said has to change before another try; empty where time alone may do."""
+    """The state that must change before another try, as the finding said; empty where time alone may do."""
     took: float = 0.0
     """Seconds from its decision to its end."""
 

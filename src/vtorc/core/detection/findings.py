@@ -26,7 +26,7 @@ class Finding:
     may_be_load: bool = False
     """Whether the tablet may be overloaded rather than broken: then its replacement would be overloaded next."""
     cause: str = ""
-    """What has to change before a repair that failed is worth another try; empty where time alone may do."""
+    """The state that must change before a repair that failed is worth another try; empty where time alone may do."""
 
     @property
     def problem(self) -> Problem:

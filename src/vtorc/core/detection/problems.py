@@ -26,7 +26,7 @@ class ReplicationChange(enum.Enum):
     """How the repair of a problem changes the replication of its tablet."""
 
     NONE = "none"
-    """Nothing."""
+    """No problem."""
     RESTART = "restart"
     """Stops the threads and starts them again; the relay log stays (StopReplication, StartReplication)."""
     ATTACH = "attach"

@@ -34,7 +34,7 @@ class ReplicationError:
     meaning: str
     """The error in words, as the end of a sentence about the replica."""
     advice: str
-    """What an operator can do about it."""
+    """The remedy in the hands of an operator."""
 
     @property
     def follows(self) -> bool:

@@ -64,7 +64,7 @@ class ShardCheck:
         )
 
     def fitness_of(self, tablet: TabletView) -> Fitness:
-        """What speaks against the use of that tablet."""
+        """The fitness of that tablet's server."""
         return self.fitness.get(tablet.alias, FIT)
 
     @property

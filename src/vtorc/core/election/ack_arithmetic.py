@@ -182,9 +182,9 @@ def can_hold_unseen_ack(
 
     Its primary and `k` ackers hold such a write, and none of them was reached. So it can exist only if the primary was
     not reached and `k` or more of its ackers were not. The numbers are those of `could_have_acknowledged`, about the
-    past instead of the future. With `k` 0 the write may be on the primary alone, which no count of replicas can
-    exclude: `NONE`, never a guarantee. Of several suspects the worst one decides; without a suspect there is nothing to
-    argue from.
+    past instead of the future. With `k` 0 the write may be on the primary alone, whatever the replicas are: that is
+    `NONE`, and no guarantee. Of several suspects the worst one decides; without a suspect there is nothing to argue
+    from.
     """
     suspects = _suspects(policy, primary, members)
     if not suspects:

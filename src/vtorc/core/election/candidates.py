@@ -99,7 +99,7 @@ class CandidateSet:
     purged: Mapping[TabletAlias, GtidSet] = field(default_factory=dict)
     """Transactions that tablets no longer have in their binary logs, and so cannot give to others."""
     fitness: Mapping[TabletAlias, Fitness] = field(default_factory=dict)
-    """What speaks against the use of each tablet; nothing against one that is not in it."""
+    """The fitness of each tablet's server; one that is not in it is fit for all."""
     held: Mapping[TabletAlias, str] = field(default_factory=dict)
     """Tablets that an operator's hold forbids to promote, each with the end of a sentence that says so. They count as
     holders and ackers all the same."""
@@ -140,7 +140,7 @@ class CandidateSet:
         return next((member for member in self.members if member.alias == self.primary), gone)
 
     def fitness_of(self, alias: TabletAlias) -> Fitness:
-        """What speaks against the use of that tablet."""
+        """The fitness of that tablet's server."""
         return self.fitness.get(alias, FIT)
 
     @property

@@ -195,9 +195,7 @@ class _Election:
         )
 
     def _unproven(self) -> Refusal | None:
-        """Refuse because only tablets with GTIDs that prove nothing received what must survive; None if that is not
-        why.
-        """
+        """Refuse if the GTIDs of all tablets that received what must survive prove nothing; None in other cases."""
         proving = self.set.proving
         missing = self.required.difference(self._received(proving))
         if proving and not missing:

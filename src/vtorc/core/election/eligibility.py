@@ -44,9 +44,9 @@ class Candidacy:
     applier_stopped: str = ""
     """Why its relay log does not get applied; empty if it does."""
     fitness: Fitness = FIT
-    """What speaks against its use."""
+    """The fitness of its server."""
     held: str = ""
-    """Whose hold forbids its promotion, as the end of a sentence about it; empty if none does."""
+    """The hold that forbids its promotion, as the end of a sentence about it; empty without one."""
     clock: int | None = None
     """Its wall clock in nanoseconds since the Unix epoch; None if it is not known."""
     newest_term: int = 0

@@ -6,8 +6,8 @@ transaction is called errant without a proof, and all others must survive.
 
 The proof is what the present primary was seen to hold in its term. It could not have been promoted without all that
 earlier terms acknowledged. Each write that was acknowledged in this term carries the UUID of a server that may have
-been primary in it. A transaction for which neither is true was never acknowledged, if no other tablet has it. Nor was
-it if no tablet has it that acknowledges for its writer: two tablets of one cell share it, and only other cells count.
+been primary in it. A transaction without both marks was never acknowledged, if only this tablet has it. Nor was it if
+no tablet has it that acknowledges for its writer: two tablets of one cell share it, and only other cells count.
 
 Vitess compares the lengths of the tablets' reparent journals instead, and of tablets with equal lengths the
 transactions, less those of their source (`go/vt/vtctl/reparentutil/emergency_reparenter.go`). That proves nothing after

@@ -1,8 +1,8 @@
 """The loss if an operator has a tablet promoted that the election does not choose:
 `estimate_data_loss(CandidateSet, policy, named) -> DataLossEstimate | Refusal`.
 
-Only an operator may accept a loss, and has to say so. By itself vtorc promotes no tablet without an argument that no
-acknowledged write is missing (`vtorc.core.election.choice`).
+Only an operator may accept a loss, and has to say so. By itself vtorc promotes a tablet only with an argument that it
+has every acknowledged write (`vtorc.core.election.choice`).
 """
 
 from collections.abc import Mapping

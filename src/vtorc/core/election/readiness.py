@@ -2,7 +2,7 @@
 
 It is the very election that a failover holds, about a view as it would be a moment after the death:
 
-* The primary's MySQL has ended, and its tablet manager says so. Nothing else has changed.
+* The primary's MySQL has ended, and its tablet manager says so. All else is as it was.
 * Answers of different tablets are of different moments. So a replica that receives from the primary has received all
   that the primary had committed, and all of its writes that another such replica has.
 * A replica that receives nothing keeps what it told. So does one with a SQL thread that is late or stopped: it has
@@ -60,12 +60,11 @@ class Readiness:
     removed: Mapping[TabletAlias, str] = field(default_factory=dict)
     """The other tablets that cannot win, each with the end of a sentence why."""
     first: str = ""
-    """What the promotion would wait for, as far as it is known to take time, as a part of a sentence; empty if for
-    nothing."""
+    """The waits of the promotion, as far as they are known to take time, as a part of a sentence; empty without any."""
     doubts: tuple[str, ...] = ()
     """Why the promotion of the winner may fail, in sentences; empty if nothing speaks against it."""
     at_risk: tuple[str, ...] = ()
-    """What else is at risk although a tablet would win, in sentences: writes that are lost, deaths of another kind."""
+    """Other risks although a tablet would win, in sentences: writes that are lost, deaths of another kind."""
     losses: Survivability
     """The losses of one tablet or one cell that leave the shard without a primary or without writes, or may lose
     acknowledged ones."""

@@ -135,7 +135,7 @@ def _what_to_do_about_unknown_ackers(revocation: Revocation) -> str:
 
 
 def _replicas_of_unknown_servers(candidates: CandidateSet) -> str:
-    """Say which tablets replicate from a server that was not reached and is neither the primary nor a former one.
+    """Say which tablets replicate from a server that was not reached; the primary and former ones are left out.
 
     That server may have become primary without the topology server having heard of it. A tablet that was re-pointed to
     it has dropped its relay log, with the writes that it had acknowledged, because its new source had them. The primary

@@ -13,7 +13,7 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.unfitness import Use
 
 EVERY_TABLET_FIT: Mapping[TabletAlias, Fitness] = MappingProxyType({})
-"""Nothing speaks against any tablet."""
+"""Each tablet is fit for each use."""
 
 NONE_HELD: Mapping[TabletAlias, str] = MappingProxyType({})
 """No hold forbids to promote any tablet."""

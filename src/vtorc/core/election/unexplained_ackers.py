@@ -7,19 +7,19 @@ tablet of the shard explains is a server that vtorc can neither stop nor ask.
 The count and the tablets' answers are of different moments. The count itself is late: MySQL goes on to count a replica
 that is gone until it next writes to that connection. So the tablets only give bounds:
 
-* Seen as a client both before and after the count, a tablet is one of the clients. Counted are at most so many unknown
-  ones as are left then.
-* That may have been one, as far as is known, it may explain a client. At least so many are unknown as are left when
-  all of these are clients.
+* A tablet that was seen as a client both before and after the count is one of the clients. At most the rest of the
+  count is unknown.
+* A tablet that may have been a client, as far as is known, may explain one. At least the count less all of these is
+  unknown.
 
-Within these bounds the number of unknown clients stays as it was. A replica that ends, hides no unknown client then,
-and one that comes back makes none. The number becomes lower only if two counts in a row say so. Otherwise a replica
-that reconnects between two of its answers could hide one.
+Within these bounds the number of unknown clients stays as it was. So a replica that ends hides no unknown client, and
+one that comes back makes none. The number becomes lower only if two counts in a row say so. Otherwise a replica that
+reconnects between two of its answers could hide one.
 
 The very first count has no number before it: each client counts as unknown that is not a tablet which says so itself. A
-new primary begins without any. A server that no record names does not follow it, as no tool points the server there.
-So does the first primary of all, if it was seen before without a client. It died right after its election once, before
-a replica had been asked again, and its replacement was refused for ever.
+new primary begins without any. A server without a record does not follow it, as only tools that read records point
+servers there. The first primary of all begins without any as well, if it was seen before without a client. It died
+right after its election once, before a replica had been asked again, and its replacement was refused for ever.
 
 A tablet that does not answer may have become a client since. By the same bounds it is known whether there is a client
 that can only be such a tablet or an unknown server. Then an election has to reach each such tablet. A silent RDONLY

@@ -34,7 +34,7 @@ class ClientSpan:
     ) -> Self | None:
         """Return what is known after a probe from `started` to `ended` brought `status`; None while it was never seen.
 
-        An answer that does not tell of semi-sync, or of nothing but a stalled disk, changes nothing.
+        An answer that tells only of a stalled disk, or leaves semi-sync out, changes nothing.
         """
         replication = status.replication
         is_receiving = replication is not None and replication.is_receiving

@@ -22,7 +22,7 @@ class Flaw:
     fact: Fact
     """Its row of the table."""
     why: str
-    """What was seen, as the end of a sentence about the tablet."""
+    """The flaw that was seen, as the end of a sentence about the tablet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Fitness:
 _JUDGES = tuple((fact, fact.traits.judge) for fact in Fact)
 
 FIT = Fitness()
-"""Nothing speaks against it, as far as is known."""
+"""It is fit for all uses, as far as is known."""
 
 
 def fitness(subject: Subject) -> Fitness:

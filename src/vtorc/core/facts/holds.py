@@ -26,7 +26,7 @@ class EffectTraits:
     spelling: str
     """The name by which it is asked for."""
     meaning: str
-    """What vtorc does by it, as a clause for operators."""
+    """The conduct of vtorc under it, as a clause for operators."""
     promotion_rule: PromotionRule | None
     """The promotion rule that it stands for among tablets that may be promoted; None for any other effect."""
 
@@ -124,7 +124,7 @@ class HoldScope:
     """The tablets that a hold is about; one on the fleet, a keyspace or a shard is about the shards as well."""
 
     kind: ScopeKind
-    """What is named."""
+    """The kind of thing that is named."""
     name: str = ""
     """Its name, as `zone1`, `commerce`, `commerce/-80` or `zone1-0000000101`; empty for the fleet."""
 
@@ -222,7 +222,7 @@ class Hold:
     scope: HoldScope
     """The tablets and shards that it is about."""
     effects: frozenset[Effect]
-    """What it does; empty for one that is only shown."""
+    """Its effects; empty for one that is only shown."""
     owner: str
     """The operator or program that it belongs to."""
     reason: str
@@ -250,7 +250,7 @@ class Hold:
 
     @property
     def sentence(self) -> str:
-        """Whose it is, on what, until when and why, as the end of a sentence."""
+        """Its owner, target, end and reason, as the end of a sentence."""
         if self.purpose is Purpose.SWITCH:
             until = "" if self.expires is None else f" {self.until}"
             return f"{self.owner} stopped all recoveries{until}: {self.reason}"

@@ -113,8 +113,8 @@ class LastProbe:
 
     @property
     def silent_since(self) -> float | None:
-        """From when on to count how long it has failed, without the time in which it was not asked; None if it does
-        not fail.
+        """The moment from which its failure is counted; time in which it was not asked is left out. None while it
+        answers.
         """
         return None if self.failing_since is None else self.failing_since + self.unasked
 

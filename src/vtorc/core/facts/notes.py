@@ -22,7 +22,7 @@ class Acknowledgement:
     actor: str
     """The operator."""
     comment: str
-    """What the operator says about it."""
+    """The operator's words about it."""
     at: int
     """When, in nanoseconds since the Unix epoch."""
 

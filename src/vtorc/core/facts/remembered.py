@@ -93,7 +93,7 @@ class ShardMemory:
         """Return what it is worth to a vtorc that starts at `wall`, `now` and `real`, in units of the same name.
 
         Facts stay true, and so does the order of all times: they are moved together to the new clock. How a tablet was
-        between then and now is unknown, unless that was no longer than a running vtorc would not have looked.
+        between then and now is unknown. It counts as seen if that was no longer than a pause of a running vtorc.
 
         If the clocks disagree about how long that was, the memory counts as kept just now. All times in it are earlier,
         and all that is seen from now on is later. Once such times were believed to be of no order instead. A replica

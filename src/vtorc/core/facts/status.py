@@ -134,7 +134,7 @@ class SemiSyncStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletStatus:
-    """One answer of `FullStatus`; None means "this tablet does not tell" (older version), never "no".
+    """One answer of `FullStatus`. None means that the tablet does not tell, as one of an older version: it is unknown.
 
     A tablet with a stalled disk answers nothing else: all other fields then hold their defaults and must not be
     believed (Vitess `rpc_replication.go`, FullStatus).

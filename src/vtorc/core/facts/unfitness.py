@@ -188,13 +188,13 @@ class FactTraits:
     judge: Judge
     """Says whether it is so."""
     never: frozenset[Use]
-    """What the tablet is not used for whatever happens."""
+    """The uses that the tablet is never put to."""
     last: frozenset[Use]
-    """What it is used for only where no other tablet can be."""
+    """The uses that it is put to only where no other tablet can be."""
     told: bool
     """Whether it is told while all is well; what passes by itself is not."""
     remedy: str
-    """What the operator can do."""
+    """The remedy in the hands of the operator."""
 
 
 def _uses(*uses: Use) -> frozenset[Use]:

@@ -78,8 +78,8 @@ class TabletView:
 
     @property
     def silent_since(self) -> float | None:
-        """From when on to count how long it has failed, without the time in which it was not asked; None if it does
-        not fail.
+        """The moment from which its failure is counted; time in which it was not asked is left out. None while it
+        answers.
         """
         return self.last_probe.silent_since
 

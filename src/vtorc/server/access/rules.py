@@ -37,7 +37,7 @@ class AccessRules(Form, frozen=True, kw_only=True):
     method: Method = Method.NONE
     """How an operator is known."""
     password: PasswordHash | None = None
-    """What `basic` and `multi` ask for; None for the other methods."""
+    """The user and the password that `basic` and `multi` ask for; None for the other methods."""
     user_header: str = "X-Forwarded-User"
     """The header by which a proxy names the operator."""
     power_users: tuple[str, ...] = ("*",)

@@ -68,7 +68,7 @@ def bearer_of(header: str) -> str | None:
 
 
 def _secret_of(text: str) -> bytes:
-    """Return the bytes of a secret; of a text that is none nothing, which no token has."""
+    """Return the bytes of a secret; any other text gives empty bytes, which no token has."""
     encoded = text.removeprefix(TOKEN_PREFIX)
     if encoded == text or len(encoded) != _SECRET_TEXT or not encoded.isascii():
         return b""

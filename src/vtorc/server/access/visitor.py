@@ -23,7 +23,7 @@ class Visitor:
     name: str = ""
     """The operator, as the server knows it; empty if it does not."""
     role: Role = Role.READ
-    """What it may do."""
+    """Its rights."""
     refusal: ProblemForm | None = None
     """Why it may only read; None if it may act."""
     keyspaces: tuple[str, ...] | None = None

@@ -14,13 +14,13 @@ class CodeGuide:
     """One code for operators; each text is one or more sentences."""
 
     seen: str
-    """What vtorc has seen."""
+    """The evidence that vtorc has seen."""
     acts: str
-    """What vtorc does about it."""
+    """The action of vtorc."""
     refuses: str
-    """What vtorc does not do, and why."""
+    """The actions that vtorc refuses, and why."""
     operator: str
-    """What is left for the operator."""
+    """The part that is left for the operator."""
     scenario: str
     """The scenario of the simulator in which it is found."""
 
@@ -307,11 +307,11 @@ class NoteGuide:
     """A code that is only told, of which the operator has to know less."""
 
     seen: str
-    """What holds when it is told."""
+    """The evidence when it is told."""
     acts: str
     """Which findings of vtorc's own lead to an action, or say more."""
     operator: str
-    """What is left for the operator."""
+    """The part that is left for the operator."""
 
 
 _BY_REPLICA = "`ReplicationStopped`, `ReplicationBroken` or `InvalidReplica` of each replica"

@@ -18,7 +18,7 @@ Families = Mapping[str, Sequence[MetricForm]]
 
 
 def families(metrics: Iterable[MetricForm], dropped: Collection[str] = ()) -> Families:
-    """Return the values by metric; one without labels that nothing told is 0, any other has no values.
+    """Return the values by metric; of those that nothing told, one without labels is 0, and others have no values.
 
     A value that the catalogue does not know is left out, as its type is not known, and so is a `dropped` metric.
     """

@@ -22,7 +22,7 @@ class Summary:
     priority: int
     """Its number in Vitess: 0 concerns the whole shard, 4 is low."""
     description: str
-    """What was seen, in words."""
+    """The evidence, in words."""
 
 
 def summaries(known: KnownTablet, codes: Collection[str]) -> list[Summary]:

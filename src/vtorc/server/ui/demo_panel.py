@@ -24,7 +24,7 @@ ACTS_WITHIN = 120.0
 
 
 class DemoOrder(Body, frozen=True, kw_only=True):
-    """What to do."""
+    """The command to send."""
 
     do: str
     """The name of a fault, `start` or `rebuild`."""

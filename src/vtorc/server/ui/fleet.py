@@ -39,7 +39,7 @@ class FleetRow:
     acks_fall_short: bool
     """Whether fewer are there than a write needs."""
     ready: str
-    """What would follow if its primary died now, in few words."""
+    """The answer to "what if its primary died now?", in few words."""
     is_ready: bool | None
     """Whether the primary would be replaced; None if that is not known."""
     blocked_by: str

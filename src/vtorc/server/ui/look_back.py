@@ -42,7 +42,7 @@ class OfferedMoment:
     at: str
     """When, as the address of a page has it."""
     words: str
-    """What happened, with the time of day."""
+    """The event, with the time of day."""
     is_shown: bool
     """Whether the page shows this very moment."""
 
@@ -52,7 +52,7 @@ class Then:
     """The moment of the history that a page shows."""
 
     until: int
-    """What was known by then is shown, in nanoseconds since the Unix epoch."""
+    """The moment that is shown, in nanoseconds since the Unix epoch."""
     at: str
     """The same as RFC 3339."""
     moments: Sequence[OfferedMoment]

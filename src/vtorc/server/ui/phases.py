@@ -32,7 +32,7 @@ class Phase:
     name: str
     """Its name, in a word or two."""
     meaning: str
-    """What it waited for."""
+    """The cause of the wait."""
     seconds: float
     """How long it took."""
     x: float
@@ -43,7 +43,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prelude:
-    """What came before a recovery, in seconds since it began: all of them are negative, or 0."""
+    """The moments before a recovery, in seconds since it began: all of them are negative, or 0."""
 
     answered: float | None
     """When the lost tablet answered for the last time; None if that is not known."""

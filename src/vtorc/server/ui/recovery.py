@@ -39,11 +39,11 @@ class RecoveryPage:
     """A recovery as its page shows it."""
 
     recovery: RecoveryForm | RunningForm
-    """What is known of it."""
+    """Its form."""
     outcome: str
     """How it ended, in a word or two."""
     sentence: str
-    """What it did, or why it did not, without the name of the shard and without its argument."""
+    """Its result, or why it has none, without the name of the shard and without its argument."""
     is_running: bool
     """Whether it is in progress."""
     bars: Sequence[StepBar]

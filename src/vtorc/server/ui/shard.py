@@ -39,11 +39,11 @@ class Card:
     acknowledges: bool
     """Whether it acknowledges now."""
     facts: Sequence[tuple[str, str]]
-    """What is known of it, each as a label and its value."""
+    """The facts about it, each as a label and its value."""
     gtids: Sequence[tuple[str, str, str]]
     """How its transactions differ from those of the primary: a class of style, a sentence, and the GTID set."""
     errors: Sequence[str]
-    """What its threads complain of."""
+    """The errors of its threads."""
     wins: bool
     """Whether the election would choose it."""
     why_not: str
@@ -73,11 +73,11 @@ class ShardPage:
     """A shard as its page shows it."""
 
     shard: ShardForm
-    """What is known of it."""
+    """Its form."""
     sentence: str
     """The answer to "is it well?", without the name of the shard in front."""
     facts: Sequence[tuple[str, str]]
-    """What holds for the shard as a whole, each as a label and its value."""
+    """The facts about the shard as a whole, each as a label and its value."""
     columns: Sequence[CellColumn]
     """Its cells, that of the primary first."""
     unreadable: Sequence[tuple[str, str]]

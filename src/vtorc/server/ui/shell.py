@@ -16,7 +16,7 @@ class Shell:
     as_of: str | None
     """When vtorc gave its last sign of life, as RFC 3339; None if it gave none."""
     banners: tuple[str, ...]
-    """What holds for the whole fleet and hinders vtorc, each as a sentence."""
+    """Conditions of the whole fleet that hinder vtorc, each as a sentence."""
     running: tuple[RunningForm, ...]
     """The recoveries in progress, the oldest first."""
     keeps_history: bool

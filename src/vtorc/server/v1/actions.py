@@ -27,7 +27,7 @@ EffectName = Literal["no_failover", "no_repair", "not_promotable", "no_alert", "
 
 
 class PlanBody(Body, frozen=True, kw_only=True):
-    """What to plan."""
+    """The plan that is asked for."""
 
     kind: PlanKind
     to: str | None = None
@@ -54,7 +54,7 @@ class TokenBody(Body, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     """Its name, under which its owner acts: letters, digits, dots, dashes and underscores."""
     role: Literal["read", "operate", "admin"]
-    """What its owner may do."""
+    """The rights of its owner."""
     keyspaces: Annotated[list[str], Meta(min_length=1)] | None = None
     """The keyspaces that its owner may read and act on; None for all."""
     seconds: Annotated[int, Meta(ge=1)] | None = None
@@ -62,17 +62,16 @@ class TokenBody(Body, frozen=True, kw_only=True):
 
 
 class RevokeBody(Body, frozen=True, kw_only=True):
-    """Nothing more."""
+    """An object without fields."""
 
 
 class HoldBody(Body, frozen=True, kw_only=True):
-    """What to hold, for how long and why."""
+    """The hold that is asked for, with its end and its reason."""
 
     scope: str
-    """What it is about: "fleet", "cell:zone1", "keyspace:commerce", "shard:commerce/-80" or
-    "tablet:zone1-0000000101"."""
+    """Its target: "fleet", "cell:zone1", "keyspace:commerce", "shard:commerce/-80" or "tablet:zone1-0000000101"."""
     effects: Annotated[list[EffectName], Meta(min_length=1)]
-    """What it does."""
+    """Its effects."""
     reason: Reason
     owner: str | None = None
     """The operator or program that it belongs to; None for the one that sends the request."""
@@ -98,20 +97,20 @@ class CommandBody(Body, frozen=True, kw_only=True):
 
 
 class AcknowledgeBody(Body, frozen=True, kw_only=True):
-    """What there is to say about a recovery that was seen."""
+    """The operator's words about a recovery that was seen."""
 
     comment: Reason
 
 
 class AcknowledgeSeveralBody(AcknowledgeBody, frozen=True, kw_only=True):
-    """What there is to say about recoveries that were seen."""
+    """The operator's words about recoveries that were seen."""
 
     recoveries: Annotated[list[str], Meta(min_length=1, max_length=1000)]
     """The ids of the recoveries."""
 
 
 class AskedForm(Form, frozen=True, kw_only=True):
-    """What an operator asked for has begun; events tell how it goes on."""
+    """A recovery that an operator asked for has begun; events tell how it goes on."""
 
     recovery: RunningForm
     """The recovery in progress that was begun, or is being ended."""

@@ -46,7 +46,7 @@ class Change:
     revision: int
     """The revision that it made."""
     frame: AnyFrame
-    """What vtorc told."""
+    """The server's copy of what vtorc knows."""
     news_at: int
     """The revision that made it news for listeners to the whole fleet: of a shard, the last that changed its row."""
     text: bytes = field(default=b"")

@@ -34,7 +34,7 @@ class ReadEndpoint(Generic[Q]):
     path: str
     """The path after `/api/v1`, with its variables in braces."""
     summary: str
-    """What it returns, as one sentence."""
+    """The result, as one sentence."""
     query: type[Q]
     """The parameters that it takes."""
     answer: Any
@@ -57,7 +57,7 @@ class PastEndpoint(Generic[Q]):
     path: str
     """The path after `/api/v1`, with its variables in braces."""
     summary: str
-    """What it returns, as one sentence."""
+    """The result, as one sentence."""
     query: type[Q]
     """The parameters that it takes."""
     answer: Any
@@ -75,7 +75,7 @@ class ForwardEndpoint(Generic[B]):
     path: str
     """The path after `/api/v1`, with its variables in braces."""
     summary: str
-    """What it does, as one sentence."""
+    """Its effect, as one sentence."""
     body: type[B]
     """The object that it takes."""
     kind: str

@@ -52,7 +52,7 @@ class EventsQuery(Query, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What a listener asked for."""
+    """The request of a listener."""
 
     wanted: Wanted
     """The changes that it wants."""

@@ -39,7 +39,7 @@ _EVENT = (
     | HoldsFrame
     | HeartbeatFrame
 )
-"""What the data of an event is; that of `reset` is an empty object."""
+"""The kind of data of an event; that of `reset` is an empty object."""
 
 _WHEN = {
     400: "the query or the body cannot be used",

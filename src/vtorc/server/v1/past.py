@@ -66,7 +66,7 @@ class RecoveriesQuery(Query, frozen=True, kw_only=True):
     until: Time | None = None
     """Those that began before this time."""
     unacknowledged: bool = False
-    """Only those that did not succeed and that no operator has seen, of the last ones, without the history."""
+    """Only failed ones that no operator has acknowledged, of the last ones; the history is left out."""
     limit: Limit = 200
     cursor: str | None = None
     """The cursor of the page before."""

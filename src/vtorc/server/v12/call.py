@@ -37,10 +37,10 @@ class V12Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What all calls share."""
+    """The tools that all calls share."""
 
     memory: ServerMemory
-    """What vtorc told."""
+    """The server's copy of what vtorc knows."""
     book: ClusterBook
     """The same in v12's terms."""
     ask: Ask
@@ -71,7 +71,7 @@ class Call:
     """One call."""
 
     tools: Tools
-    """What all calls share."""
+    """The tools that all calls share."""
     clusters: Clusters
     """The clusters as they were when it came."""
     path: str
@@ -87,7 +87,7 @@ class Call:
 
     @property
     def memory(self) -> ServerMemory:
-        """What vtorc told."""
+        """The server's copy of what vtorc knows."""
         return self.tools.memory
 
     @property

@@ -68,7 +68,7 @@ class ClusterBook:
             self._put(recovery.shard, replace(cluster, names=names))
 
     def _put(self, shard: str, cluster: Cluster | None) -> None:
-        """Replace the cluster of a shard, None for none; the index stays if nothing is called otherwise now."""
+        """Replace the cluster of a shard, None for none; the index stays if all names are still the same."""
         before = self._clusters.pop(shard, None)
         if cluster is not None:
             self._clusters[shard] = cluster

@@ -36,9 +36,9 @@ class Server:
     """A tablet with a MySQL address."""
 
     tablet: TabletForm
-    """What is known of it."""
+    """Its form."""
     shard: ShardForm
-    """What is known of its shard."""
+    """The form of its shard."""
     cluster_name: str
     """The name of its cluster."""
     depth: int
@@ -98,7 +98,7 @@ class Cluster:
     """A shard with at least one MySQL address."""
 
     shard: ShardForm
-    """What is known of it."""
+    """Its form."""
     names: tuple[str, ...]
     """The addresses of its primary and of earlier ones as `host:port`, the latest first; that one names the cluster."""
     servers: tuple[Server, ...]

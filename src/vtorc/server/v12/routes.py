@@ -19,7 +19,7 @@ class V12Route:
     path: str
     """Its path below `/api/`; a segment with `:` is a value."""
     handler: Handler
-    """What answers it."""
+    """The function that answers it."""
     style: Style
     """How it is answered."""
     acts: bool = False

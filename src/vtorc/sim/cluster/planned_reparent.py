@@ -55,7 +55,7 @@ class _Reparent:
                 await self._tablets.global_status(record, ["Innodb_buffer_pool_pages_data"])
         async with asyncio.timeout(_CALL):
             before = await self._tablets.primary_position(old)
-        # vtctld does not check here, but no vtorc could prevent what it does without its lock.
+        # vtctld does not check here. The simulated one does: a vtorc could not prevent what it did under a lost lock.
         if self._lock.lost.is_set():
             await self._lock.check()
         async with asyncio.timeout(_WAIT_REPLICAS):

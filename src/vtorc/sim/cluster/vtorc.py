@@ -156,7 +156,7 @@ class SimVtorc:
 
     @property
     def facade(self) -> FleetFacade | None:
-        """What others use of the fleet; None while the daemon is down."""
+        """The fleet as others use it; None while the daemon is down."""
         return FleetFacade(self.fleet) if self.fleet is not None else None
 
     def decisions(self, shard: ShardId) -> tuple[Decision, ...]:

@@ -13,7 +13,7 @@ class ModelRules:
     check_revoked: bool = True
     """Refuse while enough tablets that were not stopped may acknowledge."""
     unreached_counts: bool = True
-    """Do not count a tablet that was not reached as one that was stopped and holds nothing."""
+    """Count a tablet as stopped and empty only if it was reached."""
     count_received: bool = True
     """Count the writes of a relay log, not only those that a tablet has executed."""
     stop_connecting: bool = True

@@ -309,9 +309,8 @@ class SimMysqld(ReplicaServer):
     def set_semi_sync(self, *, primary: bool, replica: bool) -> None:
         """Switch the two sides of semi-sync; a connected IO thread keeps the setting that it connected with.
 
-        No commit waits once the source side is off; the statement ends when `ack_receiver` is no longer stopping.
-
-        Raises MysqlError 1193 without the plugins.
+        No commit waits once the source side is off; the statement ends when `ack_receiver` has stopped. Without the
+        plugins, it raises MysqlError 1193.
         """
         if not self.setup.semi_sync_plugins:
             raise MysqlError("Unknown system variable 'rpl_semi_sync_source_enabled'", errno=1193)
@@ -429,7 +428,7 @@ class SimMysqld(ReplicaServer):
         """All transactions that the server holds: visible, in its binary log, or in its relay log."""
         return self.binlog.gtids.value.union(self.executed.value, self.replication.retrieved.value)
 
-    # --- for the replication threads
+    # --- for the replication threads, whose news go to the observer
 
     def note_received(self, transaction: Transaction) -> None:
         """Tell the observer."""
