@@ -26,9 +26,8 @@ _STATES = {ProcessState.RUNNING: "running", ProcessState.FROZEN: "paused", Proce
 class SimMachine:
     """One host, with the servers on it; make it inside the event loop in which they shall run."""
 
-    def __init__(self, address: str = "127.0.0.1", *, settings: SimMysqlSettings = LAB_SETTINGS) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self._random = random.Random()
-        self._settings = settings
         self._network = Network(self._random)
         self._host = self._network.add_host(address, "lab")
         # A term begins by the tablet's clock, which is this machine's. A server with another clock could not win one.
@@ -57,7 +56,7 @@ class SimMachine:
             network=self._network,
             directory=self._mysqlds,
             generator=self._random,
-            settings=self._settings,
+            settings=LAB_SETTINGS,
             observer=MysqlObserver(),
         )
         self._mysqlds[mysqld.address] = mysqld
@@ -69,7 +68,7 @@ class SimMachine:
 
     def recovery_time(self) -> float:
         """Draw how many seconds a server needs from its start until it answers."""
-        return self._settings.recovery.draw(self._random)
+        return LAB_SETTINGS.recovery.draw(self._random)
 
 
 class SimServer:

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable
 
 from vtorc.control.token_book import TokenBook
 from vtorc.core.facts.clock import Clock
@@ -33,11 +32,10 @@ ROLES = tuple(role.value for role in Role if role is not Role.NONE)
 class TokenDesk:
     """The part of the desk for tokens; its answers raise DeskRefusal."""
 
-    def __init__(self, book: TokenBook, clock: Clock, *, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
-        """Keep tokens in `book`; `random` returns as many bytes as it is asked for, which nothing else can guess."""
+    def __init__(self, book: TokenBook, clock: Clock) -> None:
+        """Keep tokens in `book`."""
         self._book = book
         self._clock = clock
-        self._random = random
 
     async def add(self, arguments: RequestArguments, request: RequestFrame) -> tuple[int, object]:
         """Make a token, and return its secret."""
@@ -47,7 +45,7 @@ class TokenDesk:
         seconds = arguments.number_or_none("seconds", 1, LONGEST_LIFE)
         arguments.end()
         need(role, request.caller, f"a token of the role {role.value}")
-        secret = self._random(SECRET_BYTES)
+        secret = secrets.token_bytes(SECRET_BYTES)
         now = self._clock.wall()
         token = KnownToken(
             name=name,

@@ -14,12 +14,13 @@ from vtorc.lab.errors import LabError
 # that is down.
 _FIRST, _LAST = 14000, 31999
 
+_HOST = "127.0.0.1"
+
 
 class Ports:
-    """Ports of one host address that no other lab on the machine takes until `release` or the end of this process."""
+    """Ports of this machine that no other lab on the machine takes until `release` or the end of this process."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
-        self._host = host
+    def __init__(self) -> None:
         self._locks: list[IO[str]] = []
         self._folder = Path(tempfile.gettempdir()) / f"vtorc-ports-{os.getuid()}"
         self._folder.mkdir(exist_ok=True)
@@ -31,7 +32,7 @@ class Ports:
         for port in candidates:
             if self._reserve(port):
                 return port
-        raise LabError(f"no port between {_FIRST} and {_LAST} of {self._host} is free")
+        raise LabError(f"no port between {_FIRST} and {_LAST} of {_HOST} is free")
 
     def release(self) -> None:
         """Release all ports."""
@@ -45,7 +46,7 @@ class Ports:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((self._host, port))
+                probe.bind((_HOST, port))
         except OSError:
             lock.close()
             return False

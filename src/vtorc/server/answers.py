@@ -21,7 +21,7 @@ def problem_answer(problem: ProblemForm) -> Response:
     return Response(_encoder.encode(problem), status_code=problem.status, media_type=PROBLEM)
 
 
-def form_answer(request: Request, form: Form, *, status: int = 200) -> Response:
+def form_answer(request: Request, form: Form) -> Response:
     """Return a form as JSON with an ETag; 304 if the client has it already, and a problem with its own status."""
     if isinstance(form, ProblemForm):
         return problem_answer(form)
@@ -30,9 +30,9 @@ def form_answer(request: Request, form: Form, *, status: int = 200) -> Response:
     told = _encoder.encode(form.items) + str(form.cursor).encode() if isinstance(form, ListForm) else body
     tag = f'W/"{hashlib.blake2b(told, digest_size=12).hexdigest()}"'
     headers = {"etag": tag}
-    if status == 200 and tag in _tags(request):
+    if tag in _tags(request):
         return Response(status_code=304, headers=headers)
-    return Response(body, status_code=status, media_type=JSON, headers=headers)
+    return Response(body, media_type=JSON, headers=headers)
 
 
 def raw_answer(body: bytes, status: int) -> Response:

@@ -141,8 +141,8 @@ class GtidSet:
         unwanted = {uuid.lower() for uuid in uuids}
         return GtidSet(tuple(entry for entry in self.entries if entry[0][0] not in unwanted))
 
-    def brief(self, *, ranges: int = _SHOWN_RANGES) -> str:
-        """Name the transactions in a sentence of bounded length: how many, and at most so many ranges of them.
+    def brief(self) -> str:
+        """Name the transactions in a sentence of bounded length: how many, and at most `_SHOWN_RANGES` ranges of them.
 
         UUIDs are cut to their first group, or to as many as tell them apart: `3 transactions: 8bc65c84…:5-7`.
         """
@@ -151,14 +151,14 @@ class GtidSet:
         total = sum(len(intervals) for _, intervals in self.entries)
         width = _telling_width(self.uuids)
         shown: list[str] = []
-        left = ranges
+        left = _SHOWN_RANGES
         for (uuid, tag), intervals in self.entries:
             if left <= 0:
                 break
             name = uuid if width == len(uuid) else f"{uuid[:width]}…"
             shown.append(":".join((name, *filter(None, (tag,)), *map(_interval_text, intervals[:left]))))
             left -= len(intervals)
-        hidden = total - ranges
+        hidden = total - _SHOWN_RANGES
         more = f" and {hidden} more {_plural(hidden, 'range')}" if hidden > 0 else ""
         count = self.count()
         return f"{count} {_plural(count, 'transaction')}: {', '.join(shown)}{more}"

@@ -78,9 +78,9 @@ def recovery_number(recovery: RecoveryForm) -> int:
     return int(recovery.id) // 1000
 
 
-def recently_ended(recovery: RecoveryForm, now: float, within: float = 300.0) -> bool:
-    """Return whether a recovery ended at most so many seconds before `now`, in seconds since the Unix epoch."""
-    return now - _end(recovery).timestamp() <= within
+def recently_ended(recovery: RecoveryForm, now: float) -> bool:
+    """Return whether a recovery ended at most five minutes before `now`, in seconds since the Unix epoch."""
+    return now - _end(recovery).timestamp() <= 300.0
 
 
 def steps(uid: str, done: Sequence[StepForm], began: str, hooks: Sequence[HookRunForm] = ()) -> list[GoObject]:

@@ -63,13 +63,13 @@ def transitions(plan: ModelPlan, oracle: Oracle) -> Callable[[State], Iterator[S
     return lambda state: itertools.chain(mysql.steps(plan, state), failovers.steps(state))
 
 
-def explore(plan: ModelPlan, *, depth: int = 1000, goals: Sequence[str] = ()) -> ExplorationReport:
+def explore(plan: ModelPlan, *, depth: int = 1000) -> ExplorationReport:
     """Visit every state that can be reached in `depth` steps; stops at the first that breaks a property.
 
-    Replicas that are alike are exchangeable. With `goals` the exploration ends once all of them were reached.
+    Replicas that are alike are exchangeable.
     """
     with _no_garbage_collection():
-        return _explore(plan, depth=depth, goals=goals)
+        return _explore(plan, depth=depth)
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _explore(plan: ModelPlan, *, depth: int, goals: Sequence[str]) -> ExplorationReport:
+def _explore(plan: ModelPlan, *, depth: int) -> ExplorationReport:
     oracle = Oracle(plan)
     after = transitions(plan, oracle)
     canonical = Symmetry(plan).canonical
@@ -96,8 +96,6 @@ def _explore(plan: ModelPlan, *, depth: int, goals: Sequence[str]) -> Exploratio
         following: list[State] = []
         for state in level:
             _note_goals(report, state)
-            if goals and report.reached.keys() >= set(goals):
-                return report
             if report.depth == depth:
                 continue
             for action, raw in after(state):
