@@ -6,7 +6,7 @@ simulator finds it with the mutant's `profile` within `budget` seeds, counted fr
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +15,7 @@ from bench.patching import Patch
 from vtorc.control.budget import FleetBudget, TurnRequest, TurnSlot
 from vtorc.control.shard_loop import ShardLoop
 from vtorc.core.decision import backoff, decisions
+from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.lost_primary import LostPrimary
 from vtorc.core.detection.primary_check import PrimaryCheck
 from vtorc.core.detection.problems import Code
@@ -38,7 +39,6 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView, TabletView
-from vtorc.discovery.probe_pace import ProbePace
 from vtorc.discovery.shard_topology import ShardTopology
 from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TabletError
@@ -93,11 +93,6 @@ async def _nothing(*_: Any, **__: Any) -> None:
 # --- election
 
 
-def _ask_as_in_a_large_fleet(patch: Patch) -> None:
-    """Have primaries asked as rarely as all other tablets: a vtorc that asks them each second knows too much to err."""
-    patch.set(ProbePace, "for_primaries", lambda self, number: replace(self, primary_interval=self.calm_interval))
-
-
 @mutant(
     "skip-revoke-check",
     "promotes although the old primary can still commit",
@@ -138,11 +133,10 @@ def _(patch: Patch) -> None:
     "believe-it-is-down",
     "takes the word of a vttablet that its MySQL is down, whatever the primary counts",
     profile="failover",
-    budget=60,
+    budget=30,
     kinds=("lone-copy-without-socket",),
 )
 def _(patch: Patch) -> None:
-    _ask_as_in_a_large_fleet(patch)
     patch.everywhere(unexplained_ackers.counted_without, lambda view, tablet, primary, *, down_since: True)
 
 
@@ -192,7 +186,6 @@ def _(patch: Patch) -> None:
     kinds=("lone-copy-rebuilt",),
 )
 def _(patch: Patch) -> None:
-    _ask_as_in_a_large_fleet(patch)
     patch.set(PastAckers, "_how_replaced", lambda self, tablet: "")
 
 
@@ -455,11 +448,10 @@ def _(patch: Patch) -> None:
     "never-hurry",
     "asks tablets at the calm pace when something is wrong",
     profile="outage",
-    budget=90,
+    budget=30,
     kinds=("kill-mysqld", "kill-both"),
 )
 def _(patch: Patch) -> None:
-    _ask_as_in_a_large_fleet(patch)
     patch.set(ShardWatch, "hurry", lambda self, *, since: None)
     patch.set(ShardWatch, "suspect", lambda self: None)
 
@@ -611,6 +603,22 @@ def _(patch: Patch) -> None:
     patch.set(Repairs, "fix_primary", careless)
 
 
+@mutant(
+    "overlook-a-new-policy",
+    "leaves semi-sync of the primary off when the policy asks for acknowledgements",
+    profile="repairs",
+    budget=30,
+    kinds=("change-durability",),
+)
+def _(patch: Patch) -> None:
+    check = PrimaryCheck._semi_sync
+
+    def careless(self: PrimaryCheck, primary: TabletView) -> Iterator[Finding]:
+        return (each for each in check(self, primary) if each.code is not Code.PRIMARY_SEMI_SYNC_MUST_BE_SET)
+
+    patch.set(PrimaryCheck, "_semi_sync", careless)
+
+
 @mutant("forget-attempts", "does not remember its attempts", profile="repairs", budget=30)
 def _(patch: Patch) -> None:
     patch.set(ShardLoop, "_remember", lambda self, action, record: None)
@@ -664,7 +672,7 @@ def _(patch: Patch) -> None:
     "skip-last-look-at-the-lock",
     "sends calls without a look at the clock of its lock",
     profile="failover",
-    budget=150,
+    budget=30,
     kinds=("stand-still-amid-failover",),
 )
 def _(patch: Patch) -> None:

@@ -136,6 +136,10 @@ class PastAckers:
 
         Its tablet manager said that it was down, and may have lost its socket only. So the primary must have counted
         its clients without it since.
+
+        If the tablet manager said nothing, counts alone prove nothing. A server that was only cut off connects again by
+        itself. It may acknowledge after the last count, and the primary may end before the next. A MySQL that was down
+        replicates again only once its tablet manager has put that right.
         """
         until = server.acked_until
         if until is None or not counted_without(self.view, tablet, self.primary.alias, down_since=until + SETTLED):

@@ -15,9 +15,6 @@ STORM_CALLS = 40
 STORM_WINDOW = 60.0
 """So many equal calls to one tablet within so many seconds are too many, even if they were escalated."""
 
-_PREPARATION = 10.0
-"""Seconds that a fault needs at most until it takes the primary."""
-
 _MAKES_PRIMARY = frozenset({"PromoteReplica", "InitPrimary"})
 
 
@@ -66,7 +63,7 @@ def late_replacements(world: World, faults: Sequence[Fault]) -> Iterator[str]:
     (fault,) = faults
     cost = kind_of(fault).cost
     bound = cost.replaced_within
-    if bound is None or fault.lasts < _PREPARATION + bound:
+    if bound is None or fault.lasts < cost.prepared_within + bound:
         return
     shard = list(world.shards.values())[fault.shard % len(world.shards)]
     gap = shard.ledger.longest_gap

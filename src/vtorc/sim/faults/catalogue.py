@@ -13,6 +13,7 @@ from vtorc.sim.faults.fault import (
     ONE_PRIMARY,
     PRIMARY_AFTER_ERRANT,
     PRIMARY_LOUD,
+    PRIMARY_ORDERLY,
     PRIMARY_SILENT,
     UNBOUNDED,
     Drawn,
@@ -180,7 +181,7 @@ _CATALOGUE = (
     FaultKind("lone-copy-without-socket", "The primary ends, and a lone copy is where a vttablet cannot reach it.",
               amid_failover.lone_copy_without_socket, 40, 60, FaultTarget.NO_CHOICE, Drawn.IN_FAILOVERS, UNBOUNDED),
     FaultKind("shut-down-mysqld", "A mysqld is shut down in order, which closes the connections of replicas last.",
-              processes.shut_down_mysqld, 1, 40, FaultTarget.TABLET, Drawn.AT_RANDOM, PRIMARY_LOUD),
+              processes.shut_down_mysqld, 1, 40, FaultTarget.TABLET, Drawn.AT_RANDOM, PRIMARY_ORDERLY),
     # Going back in time
     FaultKind("restore-topology", "Topology servers are restored from a backup.",
               topology.restore, 5, 60, FaultTarget.TOPOLOGY, Drawn.AT_RANDOM, ONE_PRIMARY),

@@ -20,8 +20,12 @@ SILENT_BOUND = 30.0
 """Seconds without an acknowledged write in which a primary on a silent host must be replaced: replicas notice the loss
 late."""
 
-LOUD_BOUND = 8.0
-"""The same for a primary that ends on a running host, which resets its connections."""
+LOUD_BOUND = 3.0
+"""The same for a primary that ends on a running host, which resets its connections. Asked in a hurry, all tablets show
+that within a second."""
+
+ORDERLY_BOUND = 6.0
+"""The same for a primary that is shut down in order, and keeps the connections of its replicas until the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,8 +194,11 @@ class FaultCost:
     fleet_judged: bool
     """Whether it is certain, after a single such fault, which shards of a fleet can fail over."""
 
-    errant_replicas: int
+    errant_replicas: int = 0
     """The number of replicas that it leaves with errant transactions, so that they are no candidates."""
+
+    prepared_within: float = 0.0
+    """Seconds that it needs at most until it takes the primary."""
 
     @property
     def harmless(self) -> bool:
@@ -199,13 +206,16 @@ class FaultCost:
         return self.most_reparents == 0
 
 
-NO_PRIMARY = FaultCost(most_reparents=0, replaced_within=None, fleet_judged=False, errant_replicas=0)
-ONE_PRIMARY = FaultCost(most_reparents=1, replaced_within=None, fleet_judged=False, errant_replicas=0)
-PRIMARY_LOUD = FaultCost(most_reparents=1, replaced_within=LOUD_BOUND, fleet_judged=True, errant_replicas=0)
-PRIMARY_SILENT = FaultCost(most_reparents=1, replaced_within=SILENT_BOUND, fleet_judged=True, errant_replicas=0)
-PRIMARY_AFTER_ERRANT = FaultCost(most_reparents=1, replaced_within=SILENT_BOUND, fleet_judged=False, errant_replicas=2)
-MANY_PRIMARIES = FaultCost(most_reparents=None, replaced_within=None, fleet_judged=True, errant_replicas=0)
-UNBOUNDED = FaultCost(most_reparents=None, replaced_within=None, fleet_judged=False, errant_replicas=0)
+NO_PRIMARY = FaultCost(most_reparents=0, replaced_within=None, fleet_judged=False)
+ONE_PRIMARY = FaultCost(most_reparents=1, replaced_within=None, fleet_judged=False)
+PRIMARY_LOUD = FaultCost(most_reparents=1, replaced_within=LOUD_BOUND, fleet_judged=True)
+PRIMARY_ORDERLY = FaultCost(most_reparents=1, replaced_within=ORDERLY_BOUND, fleet_judged=True)
+PRIMARY_SILENT = FaultCost(most_reparents=1, replaced_within=SILENT_BOUND, fleet_judged=True)
+PRIMARY_AFTER_ERRANT = FaultCost(
+    most_reparents=1, replaced_within=SILENT_BOUND, fleet_judged=False, errant_replicas=2, prepared_within=10.0
+)
+MANY_PRIMARIES = FaultCost(most_reparents=None, replaced_within=None, fleet_judged=True)
+UNBOUNDED = FaultCost(most_reparents=None, replaced_within=None, fleet_judged=False)
 
 
 @dataclass(frozen=True, slots=True)
