@@ -74,7 +74,7 @@ def test_no_witness_counts_while_mysql_takes_connections(
     ids=["alone", "cannot connect", "receives", "silent"],
 )
 @pytest.mark.parametrize("for_", [1.0, 3.0, 20.0])
-def test_an_answer_never_makes_vtorc_act(
+def test_an_answer_alone_never_makes_vtorc_act(
     direct: DirectAnswer, failure: ProbeFailure, replicas: tuple[TabletView, ...], for_: float
 ) -> None:
     """All findings have the codes that they have without it, and none is confirmed that would not be."""
