@@ -7,7 +7,7 @@ from vtorc.lab.errors import LabError
 
 
 class Consequence(enum.Enum):
-    """What becomes of a primary."""
+    """The end that a fault has for a primary."""
 
     REPLACED = "replaced"
     """vtorc makes another tablet the primary by itself."""
@@ -30,7 +30,7 @@ class DemoFault:
     of_tablet: bool
     """Whether it is about one tablet; the others are about the whole cluster."""
     primary: Consequence
-    """What becomes of a primary that has it."""
+    """The end that it has for a primary."""
 
     @property
     def help(self) -> str:

@@ -51,7 +51,7 @@ class DemoTablet(Protocol):
 
     @property
     def disk_state(self) -> str:
-        """What was done to its disk: fine, stalled or full."""
+        """The state of its disk in a word: fine, stalled or full."""
         ...
 
     @property

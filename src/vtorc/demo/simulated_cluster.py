@@ -101,7 +101,7 @@ class SimulatedTablet:
 
     @property
     def disk_state(self) -> str:
-        """What was done to its disk: fine, stalled or full."""
+        """The state of its disk in a word: fine, stalled or full."""
         return _DISKS[self._server.mysqld.disk.state]
 
     @property

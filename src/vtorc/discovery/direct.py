@@ -56,8 +56,8 @@ async def ask_while_silent(
 ) -> None:
     """Ask the tablet's MySQL while its probes fail, until cancelled.
 
-    After each answer `told` is called with whether it is of another kind than the one before. What came of a question
-    while vtorc was late tells of vtorc only, unless the server has spoken.
+    After each answer `told` is called with whether it is of another kind than the one before. A question during which
+    vtorc was late tells of vtorc only, unless the server has spoken.
     """
     pause, before, log = FIRST_PAUSE, None, _AnswerLog()
     while True:

@@ -153,7 +153,7 @@ class TabletForm(Form, frozen=True, kw_only=True):
     gtid: GtidForm | None
     """Its share of the transactions; None if it never answered."""
     direct: DirectForm | None = None
-    """What its MySQL told vtorc itself; None while the vttablet answers, and if MySQL was not asked."""
+    """The answer of its MySQL to vtorc itself; None while the vttablet answers, and if MySQL was not asked."""
     holds: list[HoldForm] = field(default_factory=list)
     """The holds of operators on it or on its cell, by number; those on the whole shard are with the shard."""
 

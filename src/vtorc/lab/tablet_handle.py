@@ -41,7 +41,7 @@ class LabTablet:
         self.grpc_port = grpc_port
         self.mysql_port = mysql_port
         self.disk_state = "fine"
-        """What it was made to find its disk: fine, stalled or full."""
+        """The state in which it was made to find its disk: fine, stalled or full."""
         self._commits: HeldCommits | None = None
         self._connections: TakenConnections | None = None
         self._flags = tuple(flags)
