@@ -52,6 +52,7 @@ def measure(fault: str, durability: str, tablets: int, *, failovers: int, topo: 
             return False
         summary = json.loads(report.read_text())["summary"]
     sys.stdout.write(f"{fault}, {durability}, {tablets} tablets, {topo}: {_figures(summary, failovers)}\n")
+    sys.stdout.writelines(f"FAILED: {failure}\n" for failure in summary["failures"])
     sys.stdout.flush()
     gap, bar = summary["write_gap_ms"], BARS.get(fault)
     if done.returncode != 0 or gap["p50"] is None:
