@@ -22,6 +22,7 @@ from vtorc.demo.writer import Writer
 from vtorc.errors import ListenError, MysqlError, NameParseError
 from vtorc.lab.cluster import LabSpec
 from vtorc.lab.errors import LabError
+from vtorc.lab.template import TOPOLOGY_PASSWORD, TOPOLOGY_USER
 from vtorc.logs import setup_logging
 from vtorc.server.listener import BoundListener, Listener, bind
 from vtorc.server.opening import DEFAULT_ADDRESS
@@ -59,7 +60,9 @@ class RunningDemo:
         self.servers = servers
         self.simulated = servers.simulated
         self.cluster = cluster
-        self.vtorc = DemoVtorc(_settings(cluster), listener, observer, door_of(cluster.folder))
+        self.vtorc = DemoVtorc(
+            _settings(cluster, simulated=servers.simulated), listener, observer, door_of(cluster.folder)
+        )
         self.observer = observer
         self.tablets = [cluster.tablets[alias] for alias in sorted(cluster.tablets)]
         self.writer = Writer(self.tablets, database=DATABASE, on_gap=self._on_gap)
@@ -322,10 +325,11 @@ async def _running(demo: RunningDemo) -> AsyncIterator[None]:
             demo.vtorc.stop()
 
 
-def _settings(cluster: DemoCluster) -> Settings:
+def _settings(cluster: DemoCluster, *, simulated: bool) -> Settings:
     """Return the default settings without a cooldown, so that a tablet that the demo breaks twice is replaced twice.
 
-    A disk that takes no writes leads to a failover here, which vtorc does only if it is told to.
+    A disk that takes no writes leads to a failover here, which vtorc does only if it is told to. A simulated mysqld
+    has no port at which vtorc could ask it itself.
     """
     topo = cluster.topo_settings
     return Settings(
@@ -336,4 +340,6 @@ def _settings(cluster: DemoCluster) -> Settings:
         shutdown_wait_time=5.0,
         enable_primary_disk_stalled_recovery=True,
         log_dir=str(cluster.folder),
+        mysql_topology_user="" if simulated else TOPOLOGY_USER,
+        mysql_topology_password="" if simulated else TOPOLOGY_PASSWORD,
     )

@@ -18,6 +18,9 @@ from vtorc.lab.errors import LabError
 RECIPE = 1
 """Number of the way in which templates are made; beside one with another number a new one is made."""
 
+TOPOLOGY_USER, TOPOLOGY_PASSWORD = "orc_client_user", "orc_client_user_password"
+"""The account with which vtorc may log in to each server; Vitess' own scripts make it under this name."""
+
 _APP = (
     "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, FILE, REFERENCES, INDEX, ALTER, SHOW DATABASES, "
     "CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, "
@@ -41,9 +44,9 @@ GRANT REPLICATION SLAVE ON *.* TO 'vt_repl'@'%';
 CREATE USER 'vt_monitoring'@'localhost';
 GRANT SELECT, PROCESS, SUPER, REPLICATION CLIENT, RELOAD ON *.* TO 'vt_monitoring'@'localhost';
 GRANT SELECT, UPDATE, DELETE, DROP ON performance_schema.* TO 'vt_monitoring'@'localhost';
-CREATE USER 'orc_client_user'@'%' IDENTIFIED BY 'orc_client_user_password';
-GRANT SUPER, PROCESS, REPLICATION SLAVE, RELOAD ON *.* TO 'orc_client_user'@'%';
-GRANT SELECT ON _vt.* TO 'orc_client_user'@'%';
+CREATE USER '{TOPOLOGY_USER}'@'%' IDENTIFIED BY '{TOPOLOGY_PASSWORD}';
+GRANT SUPER, PROCESS, REPLICATION SLAVE, RELOAD ON *.* TO '{TOPOLOGY_USER}'@'%';
+GRANT SELECT ON _vt.* TO '{TOPOLOGY_USER}'@'%';
 """
 
 SMALL = (
