@@ -394,7 +394,8 @@ class World:
         if primary.agent is None or not primary.agent.state.serving:
             found.append(f"the primary {name} does not serve")
         acks, clients = primary.mysqld.acks, primary.mysqld.dumps.semi_sync_clients
-        if policy(shard.plan.durability).has_semi_sync and not acks.enabled and acks.count <= clients:
+        waits = acks.enabled or primary.mysqld.read_only
+        if policy(shard.plan.durability).has_semi_sync and not waits and acks.count <= clients:
             found.append(f"the primary {name} waits for no acknowledgement, and {clients} replicas can give one")
         for tablet in shard.tablets:
             if tablet is not primary:
