@@ -19,6 +19,9 @@ _OPTIONS = (
     "--no-first-run",
 )
 
+PATIENCE = 300_000
+"""Milliseconds that anything in a browser may take on a busy machine."""
+
 Scheme = Literal["light", "dark"]
 """Which colours the system of the reader asks for."""
 
@@ -45,7 +48,9 @@ LOOKS: Sequence[Look] = (LIGHT, DARK, PHONE)
 async def chromium() -> AsyncIterator[Browser]:
     """Start the Chromium of the parts; it ends with the context. Raises PartMissing if there is none."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=find_chromium().path, args=_OPTIONS)
+        browser = await playwright.chromium.launch(
+            executable_path=find_chromium().path, args=_OPTIONS, timeout=PATIENCE
+        )
         try:
             yield browser
         finally:
@@ -61,6 +66,7 @@ async def opened(browser: Browser, url: str, look: Look = LIGHT, *, scripts: boo
         viewport={"width": look.width, "height": look.height},
         reduced_motion="reduce",
     )
+    page.set_default_timeout(PATIENCE)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda told: wrong.append(told.text) if "Content Security Policy" in told.text else None)

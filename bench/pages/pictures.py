@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, expect
 
-from bench.pages.chromium import LIGHT, LOOKS, Look, chromium, opened
+from bench.pages.chromium import LIGHT, LOOKS, PATIENCE, Look, chromium, opened
 from bench.pages.scene import Scene, View, scene
 
 DISCONNECTED = ("fleet", "shard", "plan")
@@ -20,9 +20,6 @@ DISCONNECTED = ("fleet", "shard", "plan")
 
 HEIGHT = 1300
 """Most pixels of a picture from top to bottom; what is below is cut off."""
-
-PATIENCE = 60_000
-"""Milliseconds that a page may take to be as wanted."""
 
 
 async def draw(folder: Path, only: Sequence[str]) -> None:

@@ -10,12 +10,12 @@ Side = Literal["before", "after"]
 _MILLISECOND = 1_000_000
 """Nanoseconds within which two entries are of one moment."""
 
-_ENDED = "began + CAST(json_extract(detail, '$.seconds') * 1e9 AS INTEGER)"
+ENDED = "began + CAST(json_extract(detail, '$.seconds') * 1e9 AS INTEGER)"
 """When a recovery ended; its detail has how many seconds it took."""
 
 _SOURCES = (  # of one moment, what was done is told before what was decided
     ("began", "recovery || ' began'", "recovery"),
-    (_ENDED, "recovery || ' ' || outcome || ': ' || sentence", "recovery"),
+    (ENDED, "recovery || ' ' || outcome || ': ' || sentence", "recovery"),
     ("at", "actor || ': ' || action || ' ' || result || ': ' || sentence", "request"),
     ("at", "CASE WHEN change = 'cleared' AND code <> '' THEN 'over: ' ELSE '' END || sentence", "decision"),
 )

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from vtorc.errors import HistoryError
 from vtorc.history import schema
-from vtorc.history.moments import Happening, Side, in_order, moments_query
+from vtorc.history.moments import ENDED, Happening, Side, in_order, moments_query
 from vtorc.history.store import CLEARED, StoredAudit, StoredDecision, StoredRecovery, StoredRun
 
 _TABLES = frozenset({"recovery", "decision"})
@@ -176,13 +176,13 @@ class HistoryReader:
         return {shard: self._unpacked(shard, form) for shard, form, _ in rows}
 
     def winners(self, at: int) -> dict[str, tuple[int, str]]:
-        """Return, by shard, when the last promotion that succeeded had begun at a time, and the tablet it promoted."""
+        """Return, by shard, when the last promotion that succeeded by a time had ended, and the tablet it promoted."""
         rows = self._rows(
-            "SELECT shard, max(began), json_extract(detail, '$.winner') FROM recovery "
-            "WHERE began <= ? AND outcome = 'succeeded' AND json_extract(detail, '$.winner') <> '' GROUP BY shard",
+            f"SELECT shard, max({ENDED}), json_extract(detail, '$.winner') FROM recovery "
+            f"WHERE {ENDED} <= ? AND outcome = 'succeeded' AND json_extract(detail, '$.winner') <> '' GROUP BY shard",
             (at,),
         )
-        return {shard: (began, winner) for shard, began, winner in rows}
+        return {shard: (ended, winner) for shard, ended, winner in rows}
 
     def moments(self, shard: str | None, at: int, *, before: int, after: int) -> list[Happening]:
         """Return the last moments before a time, at most so many, and the first ones after it, oldest first.

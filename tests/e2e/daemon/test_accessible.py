@@ -7,16 +7,13 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, expect
 
-from bench.pages.chromium import DARK, LIGHT, PHONE, Look, chromium, opened
+from bench.pages.chromium import DARK, LIGHT, PATIENCE, PHONE, Look, chromium, opened
 from bench.pages.scene import Scene, scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SERIOUS = ("serious", "critical")
 """The impacts of findings that no page may have."""
-
-PATIENCE = 60_000
-"""Milliseconds that a condition of a page may take on a busy machine."""
 
 LOOKS = (LIGHT, DARK, PHONE)
 

@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 from playwright.async_api import Page, Request, expect
 
-from bench.pages.chromium import chromium, opened
+from bench.pages.chromium import PATIENCE, chromium, opened
 from tests.unit.server.test_past import FAILING, HEALTHY, SECOND, START, Hands, tell
 from tests.unit.server.told import RecordedAsk, heartbeat, lost, snapshot, status, told_memory
 from vtorc.control.history_observer import HistoryObserver
@@ -28,9 +28,6 @@ from vtorc.recovery.runner import Judgement
 from vtorc.server.app import make_app
 from vtorc.server.listener import Listener, bind
 from vtorc.server.process import http_server
-
-PATIENCE = 60_000
-"""Milliseconds that a condition of a page may take on a busy machine."""
 
 MARKUP = "<script>window.ran = 1</script><img src=http://evil.example/x onerror='window.ran = 1'>\"'&\u202e"
 """Text that would run in a page, and would ask another host, if it were taken for markup."""
@@ -190,7 +187,6 @@ async def test_the_links_of_a_hostile_shard_lead_to_it(tmp_path: Path, seconds: 
     async with served(tmp_path) as address, chromium() as browser:
         moment = quote(rfc3339(START + seconds * SECOND))
         async with opened(browser, f"http://{address}/ui/?at={moment}") as page:
-            page.set_default_timeout(PATIENCE)
             await page.get_by_role("link", name=SHARD).first.click()
             heading = page.locator("h1", has_text=f"commerce/{SHARD}")
             await expect(heading).to_be_visible(timeout=PATIENCE)

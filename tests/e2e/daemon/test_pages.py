@@ -10,16 +10,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from bench.pages.chromium import chromium, opened
+from bench.pages.chromium import PATIENCE, chromium, opened
 from tests.e2e.daemon.daemons import Daemons, daemons_of
 from tests.e2e.daemon.shard import Shard
 from tests.e2e.daemon.test_http import Web, served
 from vtorc.lab.cluster import LabCluster, LabSpec
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-PATIENCE = 60_000
-"""Milliseconds that a condition of a page may take on a busy machine."""
 
 expect.set_options(timeout=PATIENCE)
 
@@ -50,7 +47,6 @@ async def browser() -> AsyncIterator[Browser]:
 async def page_of(browser: Browser, address: str, path: str, *, scripts: bool = True) -> AsyncIterator[Page]:
     """Open a page; what goes wrong in its scripts or with its policy fails the test."""
     async with opened(browser, f"http://{address}{path}", scripts=scripts) as page:
-        page.set_default_timeout(PATIENCE)
         yield page
 
 

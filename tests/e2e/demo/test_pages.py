@@ -7,11 +7,8 @@ from pathlib import Path
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from bench.pages.chromium import chromium, opened
+from bench.pages.chromium import PATIENCE, chromium, opened
 from tests.e2e.demo.demos import Demo, running
-
-PATIENCE = 60_000
-"""Milliseconds that a condition of a page may take on a busy machine."""
 
 
 @asynccontextmanager
@@ -20,7 +17,6 @@ async def page_of(demo: Demo) -> AsyncIterator[Page]:
     expect.set_options(timeout=PATIENCE)
     address = (await demo.wait_line("/ui/", "the pages of vtorc")).split()[0]
     async with chromium() as browser, opened(browser, address) as page:
-        page.set_default_timeout(PATIENCE)
         yield page
 
 

@@ -120,9 +120,10 @@ async def test_the_fleet_is_shown_as_it_was(app: ASGIApp) -> None:
 
 
 async def test_a_row_has_the_primary_that_a_recovery_had_made(app: ASGIApp) -> None:
-    """A promotion changes the primary of a row, although vtorc has decided nothing since."""
+    """A promotion changes the primary of a row once it has ended, although vtorc has decided nothing since."""
     row = '<span class="cell-primary mono" data-label="primary">{}</span>'
     assert row.format("zone1-0000000101") in await text(app, f"/ui/?{at(15)}")
+    assert row.format("zone1-0000000101") in await text(app, f"/ui/?{at(22)}")
     assert row.format("zone2-0000000102") in await text(app, f"/ui/?{at(30)}")
 
 
