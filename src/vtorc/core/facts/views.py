@@ -106,21 +106,20 @@ class TabletView:
         return direct is not None and direct.asked_at >= since and direct.shows_life(self.memory.server_uuid)
 
     @property
-    def may_leave_vtorc_ungreeted(self) -> bool:
-        """Whether its MySQL sent a connection of vtorc no greeting since it fails, or may be found not to."""
-        direct, since = self.direct, self.failing_since
-        if not self.is_asked_directly or since is None:
-            return False
-        return direct is None or direct.asked_at < since or direct.outcome is DirectOutcome.NO_GREETING
+    def leaves_vtorc_ungreeted(self) -> bool:
+        """Whether its host has taken a connection of vtorc since it fails, and its MySQL sent no greeting."""
+        return self._told_since_it_fails is DirectOutcome.NO_GREETING
 
     @property
-    def leaves_vtorc_ungreeted(self) -> bool:
-        """Whether its MySQL sent a connection of vtorc no greeting since it fails, although its host took it."""
-        return (
-            self.may_leave_vtorc_ungreeted
-            and self.direct is not None
-            and self.direct.asked_at >= (self.failing_since or 0.0)
-        )
+    def may_leave_vtorc_ungreeted(self) -> bool:
+        """Whether that is so, or a question of vtorc to its MySQL has yet to tell."""
+        return self.is_asked_directly and self._told_since_it_fails in (None, DirectOutcome.NO_GREETING)
+
+    @property
+    def _told_since_it_fails(self) -> DirectOutcome | None:
+        """The outcome of a question of vtorc to its MySQL that began since it fails; None without one."""
+        direct, since = self.direct, self.failing_since
+        return direct.outcome if direct is not None and since is not None and direct.asked_at >= since else None
 
     @property
     def probed(self) -> bool:
