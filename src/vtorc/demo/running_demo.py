@@ -32,6 +32,9 @@ DATABASE = "vt_commerce"
 _SESSION_DEADLINE = 10.0
 """Seconds within which a mysqld that is about to be filled must answer."""
 
+_MOVE_DEADLINE = 120.0
+"""Seconds within which the command of an operator that moves the primary must end."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSpec:
@@ -172,7 +175,15 @@ class RunningDemo:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await process.communicate()
+        try:
+            async with asyncio.timeout(_MOVE_DEADLINE):
+                said, _ = await process.communicate()
+        except TimeoutError:
+            raise LabError(f"vtorc ctl promote has not ended within {_MOVE_DEADLINE:g} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await asyncio.shield(process.wait())
         if process.returncode:
             raise LabError(f"vtorc ctl promote ended with {process.returncode}: {said.decode().strip()}")
 

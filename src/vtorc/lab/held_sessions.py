@@ -1,9 +1,7 @@
 """Sessions that a lab holds on a mysqld to bring about what no signal can: a full disk, and a full server."""
 
-from vtorc.errors import MysqlError
-from vtorc.lab.mysql_connection import MysqlConnection
+from vtorc.lab.mysql_connection import MysqlConnection, kill_sessions
 
-_NO_SUCH_THREAD = 1094
 _TABLET = "vt_dba"
 
 
@@ -49,14 +47,7 @@ class TakenConnections:
         self._before = await session.value("SELECT @@global.max_connections")
         await session.run("SET GLOBAL max_connections = 1")
         own = {str(each.thread_id) for each in self._sessions}
-        for thread in await session.rows("SHOW PROCESSLIST"):
-            if thread["User"] != _TABLET or thread["Id"] in own:
-                continue
-            try:
-                await session.run(f"KILL {thread['Id']}")
-            except MysqlError as error:
-                if error.errno != _NO_SUCH_THREAD:
-                    raise
+        await kill_sessions(session, lambda thread: thread["User"] == _TABLET and thread["Id"] not in own)
 
     async def end(self) -> None:
         """Take new connections again; raises MysqlError."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from vtorc.vttablet.sql_session import Column, ResultSet, Row, Value
 
 CANNOT_CONNECT = 2002
 CONNECTION_LOST = 2013
+_NO_SUCH_THREAD = 1094
 
 _Connection: Any = Connection  # the driver declares no types here
 _KILL_DEADLINE = 2.0
@@ -146,6 +147,21 @@ def as_text(value: Value) -> str:
     if value is None:
         return ""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+async def kill_sessions(session: MysqlConnection, chosen: Callable[[Row], bool]) -> None:
+    """Kill the sessions that `chosen` picks from the rows of SHOW PROCESSLIST; raises MysqlError.
+
+    One that has ended by itself meanwhile is no error.
+    """
+    for thread in await session.rows("SHOW PROCESSLIST"):
+        if not chosen(thread):
+            continue
+        try:
+            await session.run(f"KILL {thread['Id']}")
+        except MysqlError as error:
+            if error.errno != _NO_SUCH_THREAD:
+                raise
 
 
 def quote(text: str) -> str:

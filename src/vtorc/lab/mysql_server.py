@@ -9,7 +9,7 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.status import SemiSyncStatus
 from vtorc.errors import MysqlError
 from vtorc.lab import mysql_fetch, mysql_report
-from vtorc.lab.mysql_connection import MysqlConnection, connect, quote, quote_name
+from vtorc.lab.mysql_connection import MysqlConnection, connect, kill_sessions, quote, quote_name
 from vtorc.lab.sidecar import SIDECAR_TABLES
 from vtorc.vttablet.mysql_api import (
     Fetch,
@@ -26,7 +26,6 @@ from vtorc.vttablet.sql_session import Row
 _IDLE_SESSIONS = 3
 _UNKNOWN_DATABASE, _UNKNOWN_TABLE = 1049, 1146
 _ALREADY_LOCKED = 1205
-_NO_SUCH_THREAD = 1094
 _JOURNAL_POSITION_LIMIT = 64000
 _CONNECT_RETRY_S = 10
 _WAIT_SLICE_S = 3600
@@ -150,14 +149,7 @@ class RealMysqlServer:
     async def kill_application_sessions(self) -> None:
         """Kill the sessions of all clients but the tablet and the replicas; each loses its connection at once."""
         async with self._session() as session:
-            for thread in await session.rows("SHOW PROCESSLIST"):
-                if not _is_application(thread):
-                    continue
-                try:
-                    await session.run(f"KILL {thread['Id']}")
-                except MysqlError as error:
-                    if error.errno != _NO_SUCH_THREAD:
-                        raise
+            await kill_sessions(session, _is_application)
 
     async def wait_for_executed(self, position: GtidSet) -> None:
         """Wait until gtid_executed contains `position`."""

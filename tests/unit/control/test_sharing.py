@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import pytest
 import structlog
 
 from tests.unit.sim.servers import until
@@ -166,28 +167,17 @@ def test_a_restarted_vtorc_keeps_its_name() -> None:
     in_world(scenario)
 
 
-def test_two_vtorcs_of_one_name_become_two() -> None:
-    """Two live vtorcs that were given one name do not count as one: each that notices takes another."""
+@pytest.mark.parametrize("apart", [0.0, BEAT_EVERY / 2], ids=["at once", "in turn"])
+def test_two_vtorcs_of_one_name_become_two(apart: float) -> None:
+    """Two of one name do not count as one, also if each finds its own record whenever it has just written it.
+
+    Each that notices takes another name.
+    """
 
     async def scenario(world: World) -> None:
         vtorcs = Vtorcs(world)
         elder = vtorcs.start("one")
-        vtorcs.all["younger"] = younger = ShardSharing(world.topo, LoopClock(), "one", life="second")
-        task = asyncio.create_task(younger.run(lambda: None))
-        await until(lambda: len(elder.vtorcs) >= 2 and elder.vtorcs == younger.vtorcs)
-        assert elder.name != younger.name
-        task.cancel()
-
-    in_world(scenario)
-
-
-def test_vtorcs_of_one_name_that_beat_in_turn_become_two() -> None:
-    """Two of one name notice each other although each finds its own record whenever it has just written it."""
-
-    async def scenario(world: World) -> None:
-        vtorcs = Vtorcs(world)
-        elder = vtorcs.start("one")
-        await asyncio.sleep(BEAT_EVERY / 2)
+        await asyncio.sleep(apart)
         vtorcs.all["younger"] = younger = ShardSharing(world.topo, LoopClock(), "one", life="second")
         task = asyncio.create_task(younger.run(lambda: None))
         await until(lambda: len(elder.vtorcs) >= 2 and elder.vtorcs == younger.vtorcs)

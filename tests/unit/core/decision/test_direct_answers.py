@@ -61,7 +61,7 @@ WITNESSED = [
 def test_no_witness_counts_while_mysql_takes_connections(
     failure: ProbeFailure, replicas: tuple[TabletView, ...], direct: DirectAnswer | None, for_: float, confirmed: bool
 ) -> None:
-    """A death that someone tells of is contradicted, so the failover waits for the long silence."""
+    """The word of a witness of its death is contradicted, so the failover waits for the long silence."""
     finding = found(lost(direct, *replicas, failure=failure, for_=for_))[0]
     assert (finding.code, finding.confirmed) == (Code.DEAD_PRIMARY, confirmed)
 
