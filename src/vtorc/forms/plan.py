@@ -43,7 +43,8 @@ class PlanForm(Form, frozen=True, kw_only=True):
     candidates: list[CandidateForm]
     """All other tablets of the shard, each with the reason for or against it."""
     argument: str
-    """Why no acknowledged write would be missing; empty if it cannot be executed."""
+    """Why no acknowledged write would be missing, or on which word of an operator some may be; empty if it cannot be
+    executed."""
     write_gap: str
     """How long clients could not write, as far as is known; empty if it cannot be executed."""
     risk: str
@@ -52,3 +53,8 @@ class PlanForm(Form, frozen=True, kw_only=True):
     """Why it cannot be executed; None if it can."""
     sentence: str
     """All of it in one sentence."""
+
+    @property
+    def is_argued_safe(self) -> bool:
+        """Whether `argument` says why no write is missing; a forced promotion rests on an operator's word."""
+        return self.kind != "forced"

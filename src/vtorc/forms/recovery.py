@@ -72,7 +72,8 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
     winner: str | None
     """The tablet that was to become primary; None before an election."""
     argument: str | None
-    """Why no acknowledged write can be missing; None unless a tablet was promoted."""
+    """Why no acknowledged write can be missing, or on which word of an operator some may be; None unless a tablet was
+    promoted."""
     removed: dict[str, str]
     """Why each of the other tablets could not become primary, by alias."""
     errant: dict[str, str]
@@ -89,6 +90,11 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
     """The command hooks that ran after it, in the order in which they ended."""
     sentence: str
     """Its result, or why it has none."""
+
+    @property
+    def is_argued_safe(self) -> bool:
+        """Whether `argument` says why no write is missing; a forced promotion rests on an operator's word."""
+        return self.argument is not None and self.data_loss is None
 
     @property
     def wants_acknowledgement(self) -> bool:

@@ -54,7 +54,7 @@ def recovery_lines(recovery: RecoveryForm, width: int) -> list[str]:
         ("acknowledged by", _seen(recovery)),
         ("about", recovery.tablet),
         ("new primary", recovery.winner),
-        ("safe because", recovery.argument),
+        ("safe because" if recovery.is_argued_safe else "because", recovery.argument),
         ("loses", recovery.data_loss),
         *(("not chosen", f"{alias}: {why}") for alias, why in recovery.removed.items()),
         *(("errant", f"{alias}: {gtids}") for alias, gtids in recovery.errant.items()),
@@ -121,7 +121,7 @@ def plan_lines(plan: PlanForm, width: int) -> list[str]:
     facts = [
         ("from", plan.from_primary),
         ("to", plan.to),
-        ("safe because", plan.argument),
+        ("safe because" if plan.is_argued_safe else "because", plan.argument),
         ("write gap", plan.write_gap),
         ("at risk", plan.risk),
         *(("not chosen", f"{one.tablet}: {one.why_not}") for one in plan.candidates if one.why_not),

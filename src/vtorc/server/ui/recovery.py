@@ -109,7 +109,8 @@ def _text(
     if recovery.actor is not None:
         lines.append(f"asked for by {recovery.actor}: {recovery.reason}")
     if isinstance(recovery, RecoveryForm) and recovery.argument is not None:
-        lines.append(f"no acknowledged write is missing: {recovery.argument}")
+        title = "no acknowledged write is missing" if recovery.is_argued_safe else "on an operator's word"
+        lines.append(f"{title}: {recovery.argument}")
     if phases:
         lines.append("time: " + ", ".join(f"{phase.name} {seconds(phase.seconds)}" for phase in phases))
     lines += [f"  {seconds(at):>9}  {words}" for at, words in _moments(marks)]

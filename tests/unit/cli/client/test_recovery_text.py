@@ -76,6 +76,16 @@ def test_a_plan() -> None:
     ]
 
 
+def test_a_forced_promotion_is_not_called_safe() -> None:
+    """A plan that rests on an operator's word, and a recovery that went by one, say "because"."""
+    word = "An operator names b: 2 writes are lost."
+    planned = plan_lines(plan(kind="forced", argument=word), 80)
+    ended = recovery_lines(recovery(argument=word, data_loss="2 writes are lost"), 80)
+    for lines in (planned, ended):
+        assert any(line.split() == ["because", *word.split()] for line in lines)
+        assert not any("safe because" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [

@@ -242,6 +242,22 @@ async def test_a_plan_that_loses_writes_needs_that_to_be_accepted() -> None:
     assert 'name="accept_loss" required> I accept: writes of the last second may be lost' in answer.text
 
 
+async def test_a_forced_promotion_is_not_called_safe() -> None:
+    """Neither its plan nor the recovery says why no write is missing: both rest on the word of an operator."""
+    forced = structs.replace(PLAN, kind="forced", argument="An operator names it")
+    planned = await page(f"/ui/shards/{WELL}/plan", ask=RecordedAsk(body=msgspec.to_builtins(forced)))
+    memory = told_memory(everything())
+    lossy = structs.replace(recovery(5), argument="An operator names it", data_loss="2 writes are lost")
+    safe = structs.replace(recovery(6), argument="it can no longer commit", data_loss=None)
+    for each in (lossy, safe):
+        memory.take(RecoveryFrame(recovery=each), NOW)
+    ended = await page(f"/ui/recoveries/{lossy.id}", memory)
+    for answer in (planned, ended):
+        assert "On the word of an operator" in answer.text
+        assert "no acknowledged write" not in answer.text.lower()
+    assert "Why no acknowledged write is missing" in (await page(f"/ui/recoveries/{safe.id}", memory)).text
+
+
 async def test_a_plan_that_vtorc_does_not_make_says_why() -> None:
     """The reason of a refusal is on the page, with its status and with what to do."""
     body = {"type": "about:blank", "title": "t", "status": 409, "what": "a/0", "why": "it is busy", "do": "wait"}
