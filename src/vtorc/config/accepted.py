@@ -46,7 +46,7 @@ _ABSENT_FLAGS: tuple[tuple[str, str, str], ...] = (
         "datadog-trace-debug-mode",
     ),
     (
-        "vtorc pushes no statistics; Prometheus reads /metrics",
+        "Vitess builds no vtorc with a backend that statistics are pushed to; Prometheus reads /metrics",
         "emit-stats grpc-prometheus",
         "stats-backend stats-emit-period stats-common-tags",
     ),

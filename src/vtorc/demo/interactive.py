@@ -25,6 +25,8 @@ _LEAST_PAUSE = 0.1
 _MOST_PAUSE = 0.5
 _STATUS_SENTENCES = 12
 _LEAST_WIDTH = 60
+_OF_TABLET = " ".join(key for key, fault in BY_KEY.items() if fault.of_tablet)
+_OF_ALL = " ".join(key for key, fault in BY_KEY.items() if not fault.of_tablet)
 
 
 class InteractiveDemo:
@@ -97,7 +99,7 @@ class InteractiveDemo:
     def _keys(self) -> str:
         target = "primary" if self._picked is None else f"{self._picked.cell}-{self._picked.uid}"
         last = min(9, len(self._demo.tablets))
-        return f" break {target}: k p h d t  break all: v e  r mend  b rebuild  1-{last} pick  ? keys  q quit "
+        return f" break {target}: {_OF_TABLET}  all: {_OF_ALL}  r mend  b rebuild  1-{last} pick  ? keys  q quit "
 
     def _press(self, key: str, group: asyncio.TaskGroup) -> None:
         if key.isdigit():

@@ -54,8 +54,7 @@ class Requests:
         reply: asyncio.Future[ReplyFrame] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
         try:
-            with contextlib.suppress(RuntimeError, OSError):  # vtorc has ended, and this process ends in a moment
-                self._write(framed(encode(request)))
+            self._send(request)
             async with asyncio.timeout(self._patience):
                 return await reply
         except TimeoutError:
@@ -76,13 +75,17 @@ class Requests:
         told = RefusalForm(action=action, problem=problem, unlisted=self._unlisted)
         arguments = msgspec.to_builtins(told)
         self._unlisted = 0
-        self._write(framed(encode(RequestFrame(id=self._number, kind=REFUSED, arguments=arguments, caller=caller))))
+        self._send(RequestFrame(id=self._number, kind=REFUSED, arguments=arguments, caller=caller))
 
     def take(self, reply: ReplyFrame) -> None:
         """Take a reply; one that is not waited for any more is of no use."""
         waiting = self._waiting.get(reply.id)
         if waiting is not None and not waiting.done():
             waiting.set_result(reply)
+
+    def _send(self, request: RequestFrame) -> None:
+        with contextlib.suppress(RuntimeError, OSError):  # vtorc has ended, and this process ends in a moment
+            self._write(framed(encode(request)))
 
 
 def problem_reply(problem: ProblemForm, *, id_: int = 0) -> ReplyFrame:

@@ -76,20 +76,21 @@ class Api:
         holds: list[dict[str, Any]] = told[0]
         return holds
 
-    def _ask(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+    def _ask(self, method: str, path: str, order: Any) -> tuple[int, Any]:
         connection = http.client.HTTPConnection(self._address, timeout=60)
         try:
             headers = {"Content-Type": "application/json"}
-            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            connection.request(method, path, json.dumps(order) if order is not None else None, headers)
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            body = answer.read().decode()
+            return answer.status, json.loads(body) if answer.headers.get_content_type() == "application/json" else body
         finally:
             connection.close()
 
 
 async def give(api: Api, orders: Orders, chance: random.Random, prefix: str) -> None:
     """Give orders one after the other until one is not answered: holds, their ends, and the switch."""
-    with contextlib.suppress(OSError, http.client.HTTPException, json.JSONDecodeError):
+    with contextlib.suppress(OSError, http.client.HTTPException):
         for number in range(10_000):
             kept = sorted(orders.in_force - orders.unsure - {SWITCH})
             match chance.randrange(4):

@@ -44,8 +44,10 @@ async def test_a_channel_that_is_closed_already_is_no_mistake() -> None:
     def write(data: bytes) -> None:
         raise RuntimeError("the handler is closed")
 
-    reply = await Requests(write, patience=0.01)("plan", {}, caller=CALLER, key="")
+    requests = Requests(write, patience=0.01)
+    reply = await requests("plan", {}, caller=CALLER, key="")
     assert reply.status == 504
+    requests.report("GET /api/v1/audit", CALLER, msgspec.json.decode(reply.body, type=ProblemForm))
 
 
 async def test_a_request_without_a_reply_ends() -> None:
