@@ -149,5 +149,4 @@ def http_server(app: ASGIApp, tls: ListenerTls | None = None) -> Server:
 
 
 if __name__ == "__main__":
-    os.setpgid(0, 0)  # Ctrl-C is for vtorc, which ends the server in order
     main(msgspec.json.decode(sys.argv[1], type=ServerOptions))

@@ -16,6 +16,7 @@ import structlog
 import vtorc
 from vtorc.forms.frames import AnyFrame, MetricForm
 from vtorc.server.channel import framed
+from vtorc.server.child_process import ChildProcess
 from vtorc.server.link import Answer, Link
 from vtorc.server.listener import BoundListener
 from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
@@ -64,7 +65,7 @@ _log = structlog.get_logger(__name__)
 class _Started:
     """A server process that waits for its rules, or has got them."""
 
-    process: asyncio.subprocess.Process
+    process: ChildProcess
     channel: socket.socket
     """vtorc's end."""
     copying: asyncio.Task[None]
@@ -95,7 +96,7 @@ class ServerSupervisor:
         self._listeners = tuple(listeners)
         self._rules = rules
         self._link: Link | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ChildProcess | None = None
         self._spare: _Started | None = None
         self._starts = 0
 
@@ -181,7 +182,7 @@ class ServerSupervisor:
             self._process = self._link = None
         return f"ended with {process.returncode}"
 
-    async def _until_either_ends(self, process: asyncio.subprocess.Process, link: Link, answer: Answer) -> None:
+    async def _until_either_ends(self, process: ChildProcess, link: Link, answer: Answer) -> None:
         """Return once the process or its channel has ended, or it hangs."""
         ends = [
             asyncio.create_task(process.wait(), name="HTTP server"),
@@ -209,27 +210,24 @@ class ServerSupervisor:
             theirs.close()
         return _Started(process, ours, asyncio.create_task(_copy_log(process), name="log of the HTTP server"))
 
-    async def _start_process(self, channel: socket.socket) -> asyncio.subprocess.Process:
+    async def _start_process(self, channel: socket.socket) -> ChildProcess:
         options = ServerOptions(
             channel=channel.fileno(),
             listeners=[
                 ListenerOption(listener=bound.listener, socket=bound.sock.fileno()) for bound in self._listeners
             ],
         )
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # nothing of the working directory is imported
-            "-m",
-            "vtorc.server.process",
-            msgspec.json.encode(options).decode(),
+        process = await ChildProcess.start(
+            [
+                sys.executable,
+                "-P",  # nothing of the working directory is imported
+                "-m",
+                "vtorc.server.process",
+                msgspec.json.encode(options).decode(),
+            ],
             env=_environment(),
             pass_fds=(channel.fileno(), *(bound.sock.fileno() for bound in self._listeners)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            # No session of its own: Linux shares the processor between sessions first (sched_autogroup), and niceness
-            # would count for nothing. The server makes a group of its own, as uvloop cannot ask for one.
-            limit=_LONGEST_LINE,
+            longest_line=_LONGEST_LINE,
         )
         with contextlib.suppress(OSError):  # it may have ended already
             os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
@@ -241,20 +239,18 @@ def _environment() -> dict[str, str]:
     return {"PYTHONPATH": str(Path(vtorc.__file__).parents[1]), "LANG": os.environ.get("LANG", "C.UTF-8")}
 
 
-async def _wait_hanging(process: asyncio.subprocess.Process, link: Link) -> None:
+async def _wait_hanging(process: ChildProcess, link: Link) -> None:
     """Return once the server gives no sign of life any more; one that a signal has stopped is made to go on."""
     silent, heard = 0, link.signs_of_life
     while silent < (MOST_SILENT_LOOKS if heard else MOST_LOOKS_AT_START):
         await asyncio.sleep(LOOK_EVERY)
         if is_stopped(process.pid):
             _log.error("the HTTP server was stopped by a signal (SIGSTOP); vtorc makes it go on")
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGCONT)
         silent = silent + 1 if link.signs_of_life == heard else 0
         heard = link.signs_of_life
     _log.error(f"the HTTP server has given no sign of life for {silent * LOOK_EVERY:.0f} s, so it is killed")
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
+    process.kill()
 
 
 def is_stopped(pid: int) -> bool:
@@ -266,20 +262,18 @@ def is_stopped(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] == "T"
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: ChildProcess) -> None:
     """Wait until a server without its channel has ended; one that does not is killed."""
     try:
         async with asyncio.timeout(LAST_WORDS):
             await process.wait()
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        process.kill()
         await process.wait()
 
 
-async def _copy_log(process: asyncio.subprocess.Process) -> None:
+async def _copy_log(process: ChildProcess) -> None:
     """Log what the server writes to standard error, which is only what is wrong."""
-    assert process.stderr is not None
     while True:
         try:
             line = await process.stderr.readline()
