@@ -66,10 +66,11 @@ class OutlookMaker:
         winner = choice.winner
         words = self._words(winner.alias, choice.primary)
         acker = acker_to_disconnect(self.view, choice.primary, winner.alias)
+        disconnected = acker.tablet.alias if acker is not None else None
         return Outlook(
             to=winner.alias,
             why_not={**choice.removed, **choice.behind},
-            steps=words.planned_steps(self._to_repoint(winner.alias), acker.alias if acker is not None else None),
+            steps=words.planned_steps(self._to_repoint(winner.alias), disconnected),
             argument=planned_argument(choice.primary.alias, winner.alias),
             write_gap=words.planned_gap(winner, self.earlier_gap),
         )

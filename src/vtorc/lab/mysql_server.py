@@ -23,7 +23,9 @@ from vtorc.vttablet.mysql_api import (
 )
 from vtorc.vttablet.sql_session import Row
 
-_IDLE_SESSIONS = 3
+_IDLE_SESSIONS = 20
+"""Sessions that are kept while nothing uses them, as many as vttablet keeps (its flag dba_pool_size)."""
+
 _UNKNOWN_DATABASE, _UNKNOWN_TABLE = 1049, 1146
 _ALREADY_LOCKED = 1205
 _JOURNAL_POSITION_LIMIT = 64000

@@ -4,7 +4,9 @@ vttablet switches the source side off once the server is read-only (Vitess `rpc_
 then waits for the thread that receives acknowledgements. That thread looks up once a second, or when an acknowledgement
 comes or the connection of a replica that acknowledges closes (seen with MySQL 9.7). So one such replica is disconnected
 as soon as MySQL tells that commits wait for no acknowledgements any more. From then on no commit can wait for that
-replica. Whatever goes wrong here, the demotion only takes as long as without it.
+replica. While MySQL switches semi-sync off, it answers most statements late, and in one move of fifteen this question,
+too. So a replica that no commit needs is also disconnected without an answer. Whatever goes wrong here, the demotion
+only takes as long as without it.
 """
 
 import asyncio
@@ -27,13 +29,25 @@ ASK_AT_ONCE = 3
 ASK_DEADLINE = 1.0
 """Most seconds for an answer to that, and for the disconnection: MySQL itself takes no longer."""
 
+SILENT_AFTER = 0.1
+"""Seconds without an answer after which a replica that no commit needs is disconnected. MySQL answers within 5 ms."""
+
 _STATUS_NAMES = ("Rpl_semi_sync_source_status", "Rpl_semi_sync_master_status")
 """The status variable by its present name, and by that of the plugins before MySQL 8.0.26."""
 
 _ON, _OFF = "ON", "OFF"
 
 
-def acker_to_disconnect(view: ShardView, primary: TabletView, winner: TabletAlias) -> TabletView | None:
+@dataclass(frozen=True, slots=True)
+class AckerToDisconnect:
+    """A replica that acknowledges the primary's commits."""
+
+    tablet: TabletView
+    is_spare: bool
+    """Whether commits get all their acknowledgements without it."""
+
+
+def acker_to_disconnect(view: ShardView, primary: TabletView, winner: TabletAlias) -> AckerToDisconnect | None:
     """Return a replica that acknowledges the primary's commits now, None if none does.
 
     `winner` comes last: it must fetch again after that, and any other one is re-pointed by the promotion.
@@ -42,7 +56,10 @@ def acker_to_disconnect(view: ShardView, primary: TabletView, winner: TabletAlia
     if status is None or not status.semi_sync.primary_active:
         return None
     ackers = [t for t in view.tablets if t.alias not in rolled_back(view) and _acknowledges(view, t, primary)]
-    return min(ackers, key=lambda t: (t.alias == winner, t.alias), default=None)
+    if not ackers:
+        return None
+    tablet = min(ackers, key=lambda t: (t.alias == winner, t.alias))
+    return AckerToDisconnect(tablet, is_spare=0 < status.semi_sync.wait_for_replica_count < len(ackers))
 
 
 def _acknowledges(view: ShardView, tablet: TabletView, primary: TabletView) -> bool:
@@ -66,7 +83,7 @@ class PlannedDemotion:
     primary: TabletView
     winner: TabletAlias
     """The tablet that becomes primary; it replicates from `primary`."""
-    acker: TabletView | None
+    acker: AckerToDisconnect | None
     """The replica to disconnect; None to wait for MySQL."""
     semi_sync: bool
     """Whether commits of the primary wait for acknowledgements again after a rollback."""
@@ -81,20 +98,27 @@ class PlannedDemotion:
         self.session.on_abort("demote primary", self.primary.alias, self._undo)
         if acker is None:
             return await self._demote()
-        demoting = asyncio.create_task(self._demote(), name=f"demote {self.primary.alias}")
-        watching = asyncio.create_task(self._commits_stop_waiting(), name=f"ask {self.primary.alias} for semi-sync")
+        tasks = [
+            demoting := asyncio.create_task(self._demote(), name=f"demote {self.primary.alias}"),
+            watching := asyncio.create_task(
+                self._can_disconnect(acker), name=f"ask {self.primary.alias} for semi-sync"
+            ),
+        ]
+        is_disconnected = False
         try:
-            await asyncio.wait((demoting, watching), return_when=asyncio.FIRST_COMPLETED)
-            is_slow = not demoting.done() and watching.result()
-            if is_slow:
-                await self._disconnect(acker)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not demoting.done() and watching.result():
+                is_disconnected = True
+                tasks.append(disconnecting := asyncio.create_task(self._disconnect(acker.tablet), name="disconnect"))
+                if acker.tablet.alias == self.winner:
+                    await disconnecting  # any other one is re-pointed, and may take MySQL two seconds to stop
             end = await demoting
         finally:
-            demoting.cancel()
-            watching.cancel()
-            await asyncio.gather(demoting, watching, return_exceptions=True)
-        if is_slow and acker.alias == self.winner:
-            await self._reconnect(acker)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if is_disconnected and acker.tablet.alias == self.winner:
+            await self._reconnect(acker.tablet)
         return end
 
     async def _demote(self) -> GtidSet:
@@ -112,10 +136,15 @@ class PlannedDemotion:
         answers = await asyncio.gather(*(self._semi_sync_status() for _ in range(ASK_AT_ONCE)))
         return set(answers) == {_ON}
 
-    async def _commits_stop_waiting(self) -> bool:
-        """Return once commits wait for no acknowledgements any more; False if that cannot be told."""
+    async def _can_disconnect(self, acker: AckerToDisconnect) -> bool:
+        """Return whether `acker` can be disconnected, once that is known: no commit waits, or none needs it."""
         while True:
-            status = await self._semi_sync_status()
+            try:
+                status = await self._ask(SILENT_AFTER if acker.is_spare else ASK_DEADLINE)
+            except TimeoutError:
+                return acker.is_spare
+            except TabletError:
+                return False
             if status != _ON:
                 return status == _OFF
             await asyncio.sleep(ASK_EVERY)
@@ -123,10 +152,14 @@ class PlannedDemotion:
     async def _semi_sync_status(self) -> str:
         """Return ON while commits wait for acknowledgements, else OFF; empty if the primary does not tell."""
         try:
-            async with self.session.tools.clock.timeout(ASK_DEADLINE):
-                values = await self.session.tablets.global_status(self.primary.record, _STATUS_NAMES)
+            return await self._ask(ASK_DEADLINE)
         except (TabletError, TimeoutError):
             return ""
+
+    async def _ask(self, deadline: float) -> str:
+        """Return ON, OFF, or nothing where there are no plugins; raises TabletError, or TimeoutError."""
+        async with self.session.tools.clock.timeout(deadline):
+            values = await self.session.tablets.global_status(self.primary.record, _STATUS_NAMES)
         return next(iter(values.values()), "")
 
     async def _disconnect(self, acker: TabletView) -> None:

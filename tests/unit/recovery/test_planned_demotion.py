@@ -13,7 +13,14 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import TabletCallUnknown, TabletUnreachable
-from vtorc.recovery.planned_demotion import ASK_AT_ONCE, ASK_DEADLINE, PlannedDemotion, acker_to_disconnect
+from vtorc.recovery.planned_demotion import (
+    ASK_AT_ONCE,
+    ASK_DEADLINE,
+    ASK_EVERY,
+    SILENT_AFTER,
+    PlannedDemotion,
+    acker_to_disconnect,
+)
 from vtorc.recovery.session import DEMOTION_PATIENCE
 from vtorc.sim.engine.loop import forever
 
@@ -44,6 +51,28 @@ async def demote(rig: Rig, view: ShardView, winner: str = FIRST) -> GtidSet:
         acker=acker_to_disconnect(view, old, alias(winner)),
         semi_sync=True,
     ).run()
+
+
+def silence(rig: Rig, *, after: int) -> None:
+    """Let the primary answer no further question about semi-sync after so many."""
+    answer = rig.tablets.global_status
+
+    async def global_status(tablet: TabletRecord, names: Sequence[str]) -> Mapping[str, str]:
+        if rig.calls.count(ASKED) >= after:
+            await forever()
+        return await answer(tablet, names)
+
+    rig.tablets.global_status = global_status  # type: ignore[method-assign]
+
+
+def needing(acks: int, view: ShardView) -> ShardView:
+    """The same shard, whose primary waits for so many acknowledgements; 0 if it does not tell."""
+    old = view.tablet(alias(PRIMARY))
+    assert old is not None
+    assert old.status is not None
+    semi_sync = replace(old.status.semi_sync, wait_for_replica_count=acks)
+    waits = changed(old, status=replace(old.status, semi_sync=semi_sync))
+    return replace(view, tablets=tuple(waits if each is old else each for each in view.tablets))
 
 
 def changes(rig: Rig) -> list[str]:
@@ -85,6 +114,46 @@ def test_the_new_primary_receives_again_if_it_is_the_one_that_is_disconnected() 
         assert rig.step("stop IO thread").target == rig.step("start replication").target == alias(FIRST)
         await rig.session.roll_back()
         assert changes(rig)[3:] == [f"undo_demote_primary {PRIMARY} semi_sync=True"]
+
+    in_session(main)
+
+
+def test_a_replica_that_no_commit_needs_is_disconnected_without_an_answer() -> None:
+    """MySQL may answer nothing while it switches semi-sync off; the commits' acknowledgements come from the others."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON)
+        silence(rig, after=ASK_AT_ONCE + 1)
+        assert await demote(rig, THREE) == END
+        assert changes(rig)[1:] == [f"stop_io_thread {SECOND}"]
+        waited = rig.tablets.at[f"stop_io_thread {SECOND}"] - rig.tablets.at[f"demote_primary {PRIMARY}"]
+        assert waited == pytest.approx(ASK_EVERY + SILENT_AFTER, abs=0.01)
+
+    in_session(main)
+
+
+@pytest.mark.parametrize("view", [TWO, needing(0, THREE), needing(2, THREE)], ids=["alone", "not told", "both"])
+def test_a_replica_that_a_commit_may_need_is_left_alone_without_an_answer(view: ShardView) -> None:
+    """The demotion may still wait for commits, and they for its acknowledgement."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, ON)
+        silence(rig, after=ASK_AT_ONCE + 1)
+        assert await demote(rig, view) == END
+        assert changes(rig) == [f"demote_primary {PRIMARY} force=False"]
+
+    in_session(main)
+
+
+def test_a_stop_without_an_answer_holds_no_promotion_up() -> None:
+    """MySQL may take two seconds to stop the IO thread whose connection it has closed at once."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig, *BEFORE, OFF, takes=0.2)
+        rig.tablets.tell(f"stop_io_thread {SECOND}", takes=NEVER)
+        assert await demote(rig, THREE) == END
+        assert rig.session.elapsed() == pytest.approx(0.2, abs=0.05)
+        assert rig.step("stop IO thread").result == "cancelled"
 
     in_session(main)
 
@@ -238,7 +307,7 @@ def test_no_question_is_under_way_once_the_demotion_has_ended() -> None:
                 under_way[0] -= 1
 
         rig.tablets.global_status = global_status  # type: ignore[method-assign]
-        assert await demote(rig, THREE) == END
+        assert await demote(rig, TWO) == END
         assert rig.calls.count(ASKED) > ASK_AT_ONCE
         assert under_way == [0]
 
@@ -304,4 +373,4 @@ def test_only_a_replica_that_acknowledges_can_be_disconnected(view: ShardView, a
     old = view.tablet(alias(PRIMARY))
     assert old is not None
     found = acker_to_disconnect(view, old, alias(FIRST))
-    assert (str(found.alias) if found is not None else None) == acker
+    assert (str(found.tablet.alias) if found is not None else None) == acker
