@@ -21,9 +21,9 @@ from vtorc.tablet.sending import about_to_send, checked_before_sending
 from vtorc.tablet.settings import ClientSettings
 
 SOON = 0.1
+"""Seconds after which a test gives up on a call that is never answered."""
 LONGER_AND_LONGER = (SOON, 1.0, 10.0, 60.0)
 """Seconds to try with, as a machine that is busy with other tests takes long for what has to happen before."""
-"""Seconds after which a test gives up on a call that is never answered."""
 
 
 @pytest.fixture
@@ -336,6 +336,7 @@ async def test_a_tablet_without_health_streams_is_called_all_the_same(
     tablet.has_health = False
     await client.ping(tablet.record)
     await client.ping(tablet.record)
+    assert tablet.streams_refused == 1
 
 
 async def test_a_tablet_without_alias_on_its_stream_is_called(tablet: FakeTablet) -> None:

@@ -20,6 +20,15 @@ from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.webhook_state import WebhookForm
 
+KEPT_RECOVERIES = 500
+"""Ended recoveries that the server keeps, and that vtorc keeps for a server that starts anew: the last ones."""
+
+KEPT_DECISIONS = 2000
+"""Decisions that both keep."""
+
+KEPT_AUDIT = 1000
+"""Audit entries that both keep."""
+
 
 class Frame(Form, frozen=True, kw_only=True, tag_field="frame", tag=lambda name: name.removesuffix("Frame").lower()):
     """Any frame."""
@@ -247,7 +256,7 @@ class ReplyFrame(Frame, frozen=True, kw_only=True):
     id: int
     """The number of the request."""
     status: int
-    """The HTTP status that fits it: 200 done, 202 begun, 404, 409, 422, 429, 503."""
+    """The HTTP status that fits it: 200 for done, 202 for begun, and that of the `ProblemForm` for the rest."""
     body: msgspec.Raw
     """The answer, as JSON: the result, or a `ProblemForm`."""
 

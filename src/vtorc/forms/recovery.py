@@ -99,12 +99,23 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
     @property
     def wants_acknowledgement(self) -> bool:
         """Whether it did not do what it was for, and no operator has said to have seen that."""
-        return self.acknowledgement is None and self.outcome not in _NEEDS_NO_ACKNOWLEDGEMENT
+        return self.acknowledgement is None and self.outcome not in _NO_FAILURES
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it did what it was for."""
+        return self.outcome == _SUCCEEDED
+
+    @property
+    def was_idle(self) -> bool:
+        """Whether it came to nothing for a good reason: its cause was gone, the lock was held, or it was cancelled."""
+        return self.outcome in _NO_FAILURES and not self.succeeded
 
 
-_NEEDS_NO_ACKNOWLEDGEMENT = frozenset(
-    outcome.value for outcome in (Outcome.SUCCEEDED, Outcome.GONE, Outcome.LOCK_HELD, Outcome.CANCELLED)
-)
+_SUCCEEDED: str = Outcome.SUCCEEDED.value
+
+_NO_FAILURES = frozenset(outcome.value for outcome in Outcome if not outcome.is_failure)
+"""The outcomes that no operator has to see; one that only a later vtorc knows is none of them."""
 
 
 class RunningForm(Form, frozen=True, kw_only=True):

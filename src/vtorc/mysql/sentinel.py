@@ -18,8 +18,10 @@ from vtorc.mysql.direct import ask
 from vtorc.mysql.held import CANNOT_CONNECT, HeldConnection, MysqlCredentials, hold
 
 FIRST_PAUSE = 0.2
+"""Seconds before the next attempt after a connection broke or failed; doubled each time, up to `LONGEST_PAUSE`."""
+
 LONGEST_PAUSE = 5.0
-"""Seconds before the next attempt after a connection broke or failed, doubled each time up to the longest."""
+"""Seconds that this pause grows to."""
 
 REFUSED_PAUSE = 60.0
 """Seconds before the next login to a server that refuses vtorc's account: an operator must change the account first."""
@@ -134,8 +136,8 @@ class _Attempts:
 
     def lost(self, record: TabletRecord, lasted: float) -> float:
         """Count a connection that broke after `lasted` seconds, and return the seconds to wait."""
-        # The pause grows: a server that ends each session at once must not get logins without end, and must not keep
-        # its shard suspicious.
+        # The pause grows. A server that ends each session at once would otherwise get logins without end, and keep its
+        # shard suspicious.
         self._failures = 0 if lasted >= LONGEST_PAUSE else self._failures + 1
         return _pause(record, self._failures)
 

@@ -8,6 +8,7 @@ it puts back what it changed.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal, choose
@@ -19,12 +20,10 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView
 from vtorc.recovery.catch_up import CatchUp, record_choice
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stopped
-
-JOURNAL_ACTION = "EmergencyReparentShard"
-"""Name of the operation in the reparent journal (Vitess `emergency_reparenter.go`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class EmergencyReparent:
         )
         began = self.session.elapsed()
         await stopper.run(targets)
-        self.session.mark("stopped")
+        self.session.mark(OutageMark.STOPPED)
         ready = await CatchUp(self.session, self.view, self._choose_from).run(stopper.stopped)
         choice, winner, position = ready.choice, ready.winner, ready.position
         stopped: Mapping[TabletAlias, StoppedTablet] = ready.stopped
@@ -69,7 +68,7 @@ class EmergencyReparent:
                 winner=self.session.tablet_in(self.view, winner).record,
                 position=position,
                 replicas=self._replicas_to_repoint(winner, stopped, choice),
-                action=JOURNAL_ACTION,
+                reparent=Reparent.EMERGENCY,
                 first=False,
             ),
         )

@@ -7,6 +7,7 @@ without an operator: `.importlinter` keeps automatic code from importing it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidate_evidence import as_if_stopped, candidate_set
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.election.choice import Refusal
@@ -17,7 +18,7 @@ from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
-from vtorc.recovery.emergency import JOURNAL_ACTION
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stopped
@@ -54,10 +55,10 @@ class ForcedPromotion:
         stopper = TabletStopper(self.session, self.policy, primary=self.view.primary, is_enough=lambda _: False)
         began = self.session.elapsed()
         await stopper.run(targets)
-        self.session.mark("stopped")
+        self.session.mark(OutageMark.STOPPED)
         self._check_data_loss(stopper.stopped)
         self.session.winner = self.named
-        self.session.mark("elected")
+        self.session.mark(OutageMark.ELECTED)
         await self._apply_relay_log(stopper.stopped)
         stopped: Mapping[TabletAlias, StoppedTablet] = stopper.stopped
         if self.session.elapsed() - began > CONFIRM_STOPPED_AFTER:
@@ -130,7 +131,7 @@ class ForcedPromotion:
                     for alias, each in sorted(stopped.items())
                     if alias != self.named and position.contains(each.received)
                 ),
-                action=JOURNAL_ACTION,
+                reparent=Reparent.EMERGENCY,
                 first=False,
             ),
         )

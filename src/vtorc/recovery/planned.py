@@ -7,6 +7,7 @@ failure before the promotion is asked for leaves the old primary writable again.
 
 from dataclasses import dataclass
 
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidates import ACKING_TYPES
 from vtorc.core.election.choice import Refusal
 from vtorc.core.election.safety_argument import SafetyArgument
@@ -15,14 +16,12 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.planned_choice import choose_as_planned, planned_argument
 from vtorc.recovery.planned_demotion import PlannedDemotion, acker_to_disconnect
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import read_clock
-
-JOURNAL_ACTION = "PlannedReparentShard"
-"""Name of the operation in the reparent journal (Vitess `planned_reparenter.go`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ class PlannedReparent:
             raise session.refuse(choice)
         primary, winner = choice.primary, choice.winner
         session.winner = winner.alias
-        session.mark("elected")
+        session.mark(OutageMark.ELECTED)
         end = await self._demote(primary, winner)
         session.argument = SafetyArgument(
             policy=self.policy.name,
@@ -70,7 +69,7 @@ class PlannedReparent:
                 winner=winner.record,
                 position=end,
                 replicas=self._replicas_to_repoint(winner, end),
-                action=JOURNAL_ACTION,
+                reparent=Reparent.PLANNED,
                 first=False,
             ),
         )
@@ -91,7 +90,7 @@ class PlannedReparent:
             acker=acker_to_disconnect(self.view, primary, winner.alias),
             semi_sync=self.policy.required_acks(primary.member) > 0,
         ).run()
-        session.mark("demoted")
+        session.mark(OutageMark.DEMOTED)
         await session.step(
             "apply the last writes", winner.alias, tablets.wait_for_position(winner.record, end), deadline=catch_up
         )

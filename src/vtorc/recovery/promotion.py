@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
@@ -12,6 +13,7 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import LockLost, TabletError, TopoError, VtorcError
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_DEADLINE, is_still_stopped
 
@@ -52,8 +54,8 @@ class Promotion:
     position: GtidSet
     """The transactions that `winner` has applied."""
     replicas: tuple[ReplicaToRepoint, ...]
-    action: str
-    """The operation named in the reparent journal."""
+    reparent: Reparent
+    """The operation that the reparent journal names (Vitess `emergency_reparenter.go`, `planned_reparenter.go`)."""
     first: bool
     """Whether the shard had no primary before."""
 
@@ -79,9 +81,9 @@ async def promote(session: RecoverySession, promotion: Promotion) -> None:
         ]
         try:
             await _make_primary(session, promotion)
-            session.mark("promoted")
+            session.mark(OutageMark.PROMOTED)
             await _write_reparent_journal(session, promotion, created)
-            session.mark("acknowledged")
+            session.mark(OutageMark.ACKNOWLEDGED)
             grace.begin()
         except VtorcError as error:
             # Raised below: a task group would wrap it, and callers expect no exception group.
@@ -225,7 +227,7 @@ async def _write_reparent_journal(session: RecoverySession, promotion: Promotion
             session.tablets.populate_reparent_journal(
                 winner,
                 time_created_ns=created,
-                action=promotion.action,
+                action=promotion.reparent.value,
                 primary=winner.alias,
                 position=promotion.position,
             ),

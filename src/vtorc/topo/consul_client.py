@@ -19,6 +19,7 @@ _REFUSED = frozenset((400, 401, 403, 405, 413))
 """Statuses of a request that no other agent would grant; 404 and 409 are answers."""
 
 _LONGEST_TEXT = 300
+"""Most bytes of an answer that an error quotes."""
 
 
 class ConsulReply(NamedTuple):
@@ -158,7 +159,7 @@ def _reply(
         )
     try:
         body = json.loads(content) if content else None
-    except ValueError:
+    except (ValueError, RecursionError):  # also JSON that is nested too deeply
         body = None
     index = headers.get("X-Consul-Index", "0")
     if status == 200 and body is None:

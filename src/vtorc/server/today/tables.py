@@ -96,7 +96,7 @@ def _primary_health(memory: ServerMemory) -> Iterator[Row]:
 def _recoveries(memory: ServerMemory) -> Iterator[Row]:
     for recovery in list(memory.recoveries.values()):
         keyspace, _, shard = recovery.shard.partition("/")
-        succeeded = recovery.outcome == "succeeded"
+        succeeded = recovery.succeeded
         yield {
             "recovery_id": recovery.id,
             "alias": recovery.tablet,
@@ -169,7 +169,7 @@ def _deployments(memory: ServerMemory) -> Iterator[Row]:
 
 
 def _never_written(memory: ServerMemory) -> Iterator[Row]:
-    """Yield nothing: Vitess' vtorc has the table, and writes nothing to it unless told to."""
+    """Yield no rows: Vitess' vtorc has the table, and fills it only on request."""
     return iter(())
 
 
