@@ -326,6 +326,13 @@ def test_refuses_credentials_that_cannot_be_read(tmp_path: Path, content: str | 
     )
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\0b"])
+def test_refuses_a_credentials_file_that_no_file_can_be(tmp_path: Path, name: str) -> None:
+    """A name with a lone surrogate or a zero byte is reported like a file that is missing."""
+    (found,) = problems(tmp_path, file={"MySQLTopologyCredentialsConfigFile": name})
+    assert f'got "{name}"' in found
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
