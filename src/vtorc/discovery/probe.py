@@ -343,7 +343,7 @@ class TabletProbe:
         before, ended = self.view, self._clock.now()
         return TabletView(
             record=before.record,
-            last_probe=LastProbe.answered(status, started=started, ended=ended),
+            last_probe=LastProbe.answered(status, started=started, ended=ended, before=before.last_probe),
             memory=before.memory.after_answer(
                 status,
                 before.last_probe,
