@@ -301,10 +301,8 @@ async def open_memory(settings: Settings, clock: OnTimeClock) -> AsyncIterator[M
             f"memory file {path}: not read for {len(stored.unread)} of {len(stored.unread) + len(stored.shards)} "
             f"shards, among them {shard}: {why}; what is not known of them yet counts as unknown"
         )
-    now, real, wall = clock.now(), clock.real(), clock.wall()
     file = MemoryFile(path)
-    recalled = {shard: memory.recalled(wall=wall, now=now, real=real) for shard, memory in stored.shards.items()}
-    keeper = MemoryKeeper(file, recalled)
+    keeper = MemoryKeeper(file, stored.shards)
     try:
         yield keeper
     finally:

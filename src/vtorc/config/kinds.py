@@ -92,6 +92,16 @@ def _only(type_: type[T]) -> Callable[[Any], T]:
     return read
 
 
+def _utf8(value: Any) -> str:
+    """Return a text that can be sent: JSON may name half a character, and a variable that it names hold other bytes.
+
+    A password in Latin-1 once passed, and no shard was watched, as no connection to any mysqld could be made.
+    """
+    text = _only(str)(value)
+    text.encode()
+    return text
+
+
 def _between(read: Callable[[Any], float], minimum: float, maximum: float) -> Callable[[Any], float]:
     def checked(value: Any) -> float:
         seconds = read(value)
@@ -180,8 +190,8 @@ def _words_from_text(text: str) -> tuple[str, ...]:
 
 def _words_from_file(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
-        return _words_from_text(value)
-    return tuple(_only(str)(word) for word in _only(list)(value))
+        return _words_from_text(_utf8(value))
+    return tuple(_utf8(word) for word in _only(list)(value))
 
 
 def _patterns(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -193,7 +203,7 @@ def _patterns(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-TEXT: ValueKind[str] = ValueKind("text", "text", str, _only(str), _quoted)
+TEXT: ValueKind[str] = ValueKind("text", "text in UTF-8", str, _utf8, _quoted)
 SWITCH: ValueKind[bool] = ValueKind(
     "switch", "true or false", _bool_from_text, _only(bool), lambda on: "true" if on else "false"
 )

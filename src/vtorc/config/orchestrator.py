@@ -145,7 +145,7 @@ def _read_credentials(values: dict[str, Any], problems: list[str], folder: Path)
     parser = configparser.RawConfigParser(allow_no_value=True, strict=False)
     try:
         parser.read_string((folder / name).read_text(encoding="utf-8"), source=name)
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+    except (OSError, ValueError, configparser.Error) as error:  # a ValueError is of bytes, or of such a file name
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         problems.append(
             'key "MySQLTopologyCredentialsConfigFile": expected a file with user and password under [client], '

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.remembered import RememberedTablet, ShardMemory
+from vtorc.discovery.lateness import OnTimeClock
 
 
 class KeepTime(Enum):
@@ -42,18 +43,21 @@ class MemoryKeeper:
     with all other shards every few seconds.
     """
 
-    def __init__(
-        self, store: ShardMemoryStore, recalled: Mapping[ShardId, Mapping[TabletAlias, RememberedTablet]]
-    ) -> None:
-        """`recalled` is what the process before left, as it is worth now."""
+    def __init__(self, store: ShardMemoryStore, stored: Mapping[ShardId, ShardMemory]) -> None:
+        """`stored` is what the process before left."""
         self._store = store
-        self._recalled = dict(recalled)
+        self._stored = dict(stored)
         self._waiting: dict[KeepTime, dict[ShardId, Callable[[], ShardMemory]]] = {each: {} for each in KeepTime}
         self._timers: dict[KeepTime, asyncio.TimerHandle] = {}
 
-    def recall(self, shard: ShardId) -> Mapping[TabletAlias, RememberedTablet]:
-        """Return what is remembered of a shard; nothing the second time, as it is old by then."""
-        return self._recalled.pop(shard, {})
+    def recall(self, shard: ShardId, clock: OnTimeClock) -> Mapping[TabletAlias, RememberedTablet]:
+        """Return what is remembered of a shard, as it is worth now; nothing the second time.
+
+        A shard may be watched long after vtorc has started: once the topology server answers, or once another vtorc
+        that shares the shards is gone. The tablets may have been anything until then.
+        """
+        stored = self._stored.pop(shard, None)
+        return stored.recalled(wall=clock.wall(), now=clock.now(), real=clock.real()) if stored is not None else {}
 
     def note(self, shard: ShardId, memory: Callable[[], ShardMemory], keep_time: KeepTime) -> None:
         """Note that something was learnt of a shard; `memory` returns all that is remembered when it is kept."""

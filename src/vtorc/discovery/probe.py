@@ -61,16 +61,19 @@ class TabletProbe:
         told_by_others: Callable[[], Sequence[GtidSet]] = tuple,
         is_slow: Callable[[], None] = lambda: None,
         is_asked_directly: bool = False,
+        hears: Callable[[], None] = lambda: None,
     ) -> None:
         """Take `slot` for each question; if None, the tablet has a budget of its own.
 
         `record` is of a topology reading that began at `read_at`. `remembered` is what an earlier process or an earlier
         record of the same alias left, None if nothing. `told_by_others` returns what other tablets have told to have,
         or to have had, by the moment of the call. `is_slow` is called when a primary is silent for longer than usual.
-        `is_asked_directly` says whether vtorc asks its MySQL itself while it fails.
+        `is_asked_directly` says whether vtorc asks its MySQL itself while it fails. `hears` is called when the tablet
+        tells of its MySQL, before that is taken over.
         """
         self._told_by_others = told_by_others
         self._is_slow = is_slow
+        self._hears = hears
         self._call = SlowAnswer(clock, self._take_slowness)
         self._read_at = read_at
         self._tablets = tablets
@@ -145,6 +148,10 @@ class TabletProbe:
         if (number, explained) != (memory.unknown_clients, memory.clients_explained):
             memory = replace(memory, unknown_clients=number, clients_explained=explained)
             self.view = replace(self.view, memory=memory)
+
+    def note_memory(self, memory: TabletMemory) -> None:
+        """Remember this from now on."""
+        self.view = replace(self.view, memory=memory)
 
     def ask_now(self) -> None:
         """Ask again at once, or as soon as the call under way has ended."""
@@ -300,6 +307,7 @@ class TabletProbe:
             async with self._clock.timeout(deadline) as self._call_timeout:
                 status = await self._tablets.full_status(record)
             self._call.answered()
+            self._hears()
         except TimeoutError:
             waited = self._clock.now() - started
             failure = ProbeFailure.HUNG if ping is not None and _has_answered(ping) else ProbeFailure.TIMEOUT
@@ -343,7 +351,7 @@ class TabletProbe:
         before, ended = self.view, self._clock.now()
         return TabletView(
             record=before.record,
-            last_probe=LastProbe.answered(status, started=started, ended=ended),
+            last_probe=LastProbe.answered(status, started=started, ended=ended, before=before.last_probe),
             memory=before.memory.after_answer(
                 status,
                 before.last_probe,
@@ -362,6 +370,8 @@ class TabletProbe:
 
         The last status stays, and all that is remembered. A tablet with its MySQL down acknowledges nothing more.
         """
+        if failure is ProbeFailure.MYSQL_DOWN:
+            self._hears()
         before, ended = self.view, self._clock.now()
         memory = before.memory
         if before.is_current and failure is not ProbeFailure.SHUT_DOWN:

@@ -1,6 +1,7 @@
 """Owns all that is known of one shard, keeps it fresh, and notices when it changes."""
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from vtorc.core.facts.holds import NO_HOLDS, Hold, HoldsOnShard
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
-from vtorc.core.facts.remembered import RememberedTablet, ShardMemory, is_due_at_once, is_due_soon
+from vtorc.core.facts.remembered import LONGEST_GAP, RememberedTablet, ShardMemory, is_due_at_once, is_due_soon
 from vtorc.core.facts.repeats import repeats
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
@@ -42,6 +43,10 @@ StandingSource = Callable[[Iterable[TabletRecord]], tuple[Hold, ...]]
 def nothing_stands(records: Iterable[TabletRecord]) -> tuple[Hold, ...]:
     """Return that the settings name no tablet to leave alone."""
     return ()
+
+
+_GAP_IN_INTERVALS = 4
+"""Calm intervals without any news of a shard after which its past counts as unknown."""
 
 
 @dataclass(slots=True)
@@ -77,7 +82,7 @@ class ShardWatch:
         self.shard = shard
         self._keeper = keeper
         if remembered is None:
-            remembered = keeper.recall(shard) if keeper is not None else {}
+            remembered = keeper.recall(shard, clock) if keeper is not None else {}
         self._remembered = dict(remembered)
         self._has_begun = False
         self._topology = topology
@@ -96,6 +101,7 @@ class ShardWatch:
         self._hurried_since: float | None = None
         self._suspected = asyncio.Event()
         self._client_count: ClientCount | None = None
+        self._heard_at = self._looked_at = math.inf  # until it runs
         self._view: ShardView | None = None  # the answer of `view` until something changes
         self.revision = 0
         """The number of probes that ended, of readings that were taken over, and of changes of holds; while it stays,
@@ -106,6 +112,7 @@ class ShardWatch:
 
     async def run(self) -> None:
         """Observe until cancelled."""
+        self._heard_at = self._looked_at = self._clock.real()
         async with asyncio.TaskGroup() as group:
             self._group = group
             try:
@@ -125,6 +132,7 @@ class ShardWatch:
         """
         if topology.read_at < self._topology.read_at:
             return
+        self._look()
         found_at, self._topology = self._topology.read_at, topology
         # The tablets of a removed cell are forgotten: if the cell is added again, it counts as new.
         self._cells_read_once = (self._cells_read_once & topology.cells) | (
@@ -147,6 +155,34 @@ class ShardWatch:
             self._update_tablet(self._group, record)
         self._view = None
         self._note_clients(count)
+
+    def _hear(self) -> None:
+        """Note that a tablet tells of its MySQL; after a long time without, what had ended may have begun again."""
+        self._look()
+        heard_at, self._heard_at = self._heard_at, self._clock.real()
+        if self._heard_at - heard_at > self._longest_gap:
+            self._age(TabletMemory.after_silence)
+
+    def _look(self) -> None:
+        """Note that a tablet is heard, or the topology is read; after a long time without, the past is unknown.
+
+        The process may have stood still, or was cut off from everything. It may as well have been down for so long.
+        """
+        looked_at, self._looked_at = self._looked_at, self._clock.real()
+        if self._looked_at - looked_at > self._longest_gap:
+            self._age(TabletMemory.after_gap)
+
+    @property
+    def _longest_gap(self) -> float:
+        """Seconds over which tablets are taken to have stayed as they were; they may be asked more seldom by order."""
+        return max(LONGEST_GAP, _GAP_IN_INTERVALS * self._pace().calm)
+
+    def _age(self, aged: Callable[[TabletMemory, float], TabletMemory]) -> None:
+        for watched in self._watched.values():
+            watched.probe.note_memory(aged(watched.probe.view.memory, self._clock.now()))
+        self._note_change()
+        if self._keeper is not None:
+            self._keeper.note(self.shard, self.memory, KeepTime.AT_ONCE)
 
     def _note_change(self) -> None:
         self.revision += 1
@@ -194,6 +230,7 @@ class ShardWatch:
             told_by_others=lambda: self._told_by_others(record.alias),
             is_slow=self.suspect,
             is_asked_directly=self._sentinel is not None,
+            hears=self._hear,
         )
         probe.set_lane(self._lane)
         probe.hurry(since=self._hurried_since)

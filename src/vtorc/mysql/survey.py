@@ -23,7 +23,7 @@ Fetch = Callable[[str], Awaitable[list[Row]]]
 NO_UUID = "00000000-0000-0000-0000-000000000000"
 """The UUID of a source that is not known."""
 
-_LONGEST_NUMBER = len(str(2**64))
+_HIGHEST_NUMBER = 2**64 - 1
 _THREAD_STATES = {"Yes": ThreadState.RUNNING, "No": ThreadState.STOPPED, "Connecting": ThreadState.CONNECTING}
 _FILTERS = ("Do_DB", "Ignore_DB", "Do_Table", "Ignore_Table", "Wild_Do_Table", "Wild_Ignore_Table", "Rewrite_DB")
 
@@ -202,7 +202,8 @@ def _port(row: Row, column: str) -> int:
 
 def _number(row: Row, column: str) -> int:
     text = row.get(column) or "0"
-    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
+    is_short = text.isascii() and text.isdigit() and len(text) <= len(str(_HIGHEST_NUMBER))
+    if not is_short or int(text) > _HIGHEST_NUMBER:
         raise TabletBadAnswer(f"{column} is {text[:120]!r}: expected a number, 0 or more, of 64 bits")
     return int(text)
 

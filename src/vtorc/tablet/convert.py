@@ -35,8 +35,8 @@ from vtorc.tablet.api import HealthReport
 _GTID_POSITION = "MySQL56/"
 """Prefix of a position that is a MySQL GTID set (Vitess `go/mysql/replication/replication_position.go`)."""
 
-_FILE_POSITION = re.compile(r"FilePos/(?P<file>[^:]+):(?P<at>[0-9]+)", re.ASCII)
-"""A position that names a file (Vitess `go/mysql/replication/filepos_gtid.go`)."""
+_FILE_POSITION = re.compile(r"FilePos/(?P<file>[^:]+):(?P<at>[0-9]{1,19})", re.ASCII)
+"""A position that names a file (Vitess `go/mysql/replication/filepos_gtid.go`), with a number of 64 bits."""
 
 ReadGtids = Callable[[str], GtidSet]
 """Reads the text of a GTID set; raises GtidParseError."""

@@ -25,6 +25,8 @@ Record = TypeVar("Record", bound=Message)
 
 _SHOWN_BYTES = 16
 """Most bytes of an invalid record that an error shows."""
+_FIRST_TIME, _LAST_TIME = -62_135_596_800 * 10**9, 253_402_300_800 * 10**9 - 1
+"""The years 1 to 9999 in nanoseconds since the Unix epoch: the times that a protobuf timestamp may have."""
 
 
 def parse(path: str, contents: bytes, kind: type[Record]) -> Record:
@@ -48,6 +50,10 @@ def tablet_record(path: str, contents: bytes, alias: TabletAlias) -> TabletRecor
     for name, port in (("grpc port", grpc_port), ("mysql_port", tablet.mysql_port)):
         if not 0 <= port <= HIGHEST_PORT:
             raise _bad(path, f"its {name} {port} is not a port", contents)
+
+    def time(name: str) -> int:
+        return _time(path, contents, name, getattr(tablet, name))
+
     return TabletRecord(
         alias=alias,
         keyspace=tablet.keyspace,
@@ -57,9 +63,9 @@ def tablet_record(path: str, contents: bytes, alias: TabletAlias) -> TabletRecor
         grpc_port=grpc_port,
         mysql_hostname=tablet.mysql_hostname,
         mysql_port=tablet.mysql_port,
-        primary_term_start=time_from_proto(tablet.primary_term_start_time),
-        start_time=time_from_proto(tablet.tablet_start_time),
-        shutdown_time=time_from_proto(tablet.tablet_shutdown_time),
+        primary_term_start=time("primary_term_start_time"),
+        start_time=time("tablet_start_time"),
+        shutdown_time=time("tablet_shutdown_time"),
     )
 
 
@@ -69,7 +75,7 @@ def shard_record(path: str, contents: bytes, shard: ShardId) -> ShardRecord:
     return ShardRecord(
         shard=shard,
         primary_alias=alias_from_proto(message.primary_alias),
-        primary_term_start=time_from_proto(message.primary_term_start_time),
+        primary_term_start=_time(path, contents, "primary_term_start_time", message.primary_term_start_time),
         emergency_reparent_disabled=message.vtorc_state.disable_emergency_reparent,
     )
 
@@ -114,6 +120,17 @@ def alias_to_proto(alias: TabletAlias) -> topodata_pb2.TabletAlias:
 def time_from_proto(moment: vttime_pb2.Time) -> int:
     """Convert a time to nanoseconds since the Unix epoch, 0 if absent."""
     return moment.seconds * 10**9 + moment.nanoseconds
+
+
+def _time(path: str, contents: bytes, name: str, moment: vttime_pb2.Time) -> int:
+    """Convert a time of a record as `time_from_proto` does.
+
+    Raises BadRecord for one that has no date: a single record with such a time once stopped the pages of all shards.
+    """
+    if not _FIRST_TIME <= (nanoseconds := time_from_proto(moment)) <= _LAST_TIME:
+        reason = f"its {name} is {moment.seconds} s and {moment.nanoseconds} ns: expected a time of the years 1 to 9999"
+        raise _bad(path, reason, contents)
+    return nanoseconds
 
 
 def time_to_proto(nanoseconds: int) -> vttime_pb2.Time:

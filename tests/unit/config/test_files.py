@@ -173,7 +173,11 @@ _WRONG: list[tuple[object, list[str]]] = [
             'cross_cell_with_rdonly_ack, specified, test, got "cross_sell"'
         ],
     ),
-    ({"MySQLTopologyPassword": 12345}, [': key "MySQLTopologyPassword": expected text, got a value that is not shown']),
+    (
+        {"MySQLTopologyPassword": 12345},
+        [': key "MySQLTopologyPassword": expected text in UTF-8, got a value that is not shown'],
+    ),
+    ({"MySQLTopologyUser": "\ud800"}, [': key "MySQLTopologyUser": expected text in UTF-8, got "\\ud800"']),
     (
         {"PromotionIgnoreHostnameFilters": ["db1", "db["]},
         [': key "PromotionIgnoreHostnameFilters": expected regular expressions, got ["db1", "db["]'],
@@ -299,6 +303,14 @@ def test_takes_the_password_from_the_environment(tmp_path: Path, password: str) 
     assert loaded(tmp_path, file=file, environment={"SECRET": "pw"}).settings.mysql_topology_password == "pw"
 
 
+def test_refuses_a_password_from_a_variable_with_other_bytes_than_utf8(tmp_path: Path) -> None:
+    """No login could be made with it, so it is reported at the start."""
+    file = {**SEED, "MySQLTopologyPassword": "${SECRET}"}
+    assert problems(tmp_path, file=file, environment={"SECRET": "p\udce9"}) == [
+        'orc_config.json: key "MySQLTopologyPassword": expected text in UTF-8, got a value that is not shown'
+    ]
+
+
 def test_refuses_a_password_from_a_variable_that_is_not_set(tmp_path: Path) -> None:
     """A variable that is not set is reported by name, instead of a login with an empty password."""
     assert problems(tmp_path, file={**SEED, "MySQLTopologyPassword": "${SECRET}"}) == [
@@ -324,6 +336,13 @@ def test_refuses_credentials_that_cannot_be_read(tmp_path: Path, content: str | 
         'orc_config.json: key "MySQLTopologyCredentialsConfigFile": expected a file with user and password under '
         '[client], got "client.cnf"'
     )
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\0b"])
+def test_refuses_a_credentials_file_that_no_file_can_be(tmp_path: Path, name: str) -> None:
+    """A name with a lone surrogate or a zero byte is reported like a file that is missing."""
+    found = problems(tmp_path, file={"MySQLTopologyCredentialsConfigFile": name})
+    assert any(f'expected a file with user and password under [client], got "{name}"' in each for each in found)
 
 
 _JSON = st.recursive(

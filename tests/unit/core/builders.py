@@ -30,6 +30,9 @@ NO_ACK_TIMEOUT = 10**18
 """Milliseconds of rpl_semi_sync_source_timeout as Vitess sets it."""
 RUNNING, CONNECTING, STOPPED = ThreadState.RUNNING, ThreadState.CONNECTING, ThreadState.STOPPED
 
+ANSWERS_SINCE = LastProbe(answering_since=NOW - 3600.0)
+"""The last probe but one of replicas, which have answered for an hour."""
+
 
 def alias(name: str) -> TabletAlias:
     """`zone1-101` as a value."""
@@ -199,7 +202,7 @@ def replica(
     status = replace(status, **changes)
     return TabletView(
         record=record(name, type_, **(record_changes or {})),
-        last_probe=LastProbe.answered(status, started=NOW - heard, ended=NOW - heard + 0.01),
+        last_probe=LastProbe.answered(status, started=NOW - heard, ended=NOW - heard + 0.01, before=ANSWERS_SINCE),
         memory=TabletMemory(
             may_ack_until=math.inf if semi_sync and of is not None else None,
             ack_path=AckPath.after(None, status, NEVER_PROBED, ended=NOW - 60.0),

@@ -276,7 +276,9 @@ def test_a_restart_forgets_nothing_of_a_tablet_that_was_known_until_then() -> No
             )
 
         silent = cast(TabletManager, Tablet(clock, [(0, 0, SILENT)] * 9))
-        keeper = MemoryKeeper(Forgetful(), {view.shard: {alias(R1): remembered, alias(R2): remembered}})
+        tablets = {alias(R1): remembered, alias(R2): remembered}
+        kept = ShardMemory(wall=0, now=100.0, real=100.0, tablets=tablets)
+        keeper = MemoryKeeper(Forgetful(), {view.shard: kept})
         clock.time = 100.0
         watch = ShardWatch(view.shard, reading(99, R1), silent, OnTimeClock(clock), ProbePace, keeper=keeper)
         watching = asyncio.create_task(watch.run())
@@ -311,7 +313,7 @@ def test_the_unknown_clients_of_a_primary_outlive_the_process() -> None:
         )
         counts = replace(AT_WORK, semi_sync=replace(AT_WORK.semi_sync, timeout=10**18, primary_clients=1))
         for answer in (counts, SILENT):
-            keeper = MemoryKeeper(store, {view.shard: store.saved[-1].tablets} if store.saved else {})
+            keeper = MemoryKeeper(store, {view.shard: store.saved[-1]} if store.saved else {})
             tablets = cast(TabletManager, Tablet(clock, [(0.0, 0.1, answer)] * 99))
             watch = ShardWatch(view.shard, reading, tablets, OnTimeClock(clock), ProbePace, keeper=keeper)
             watching = asyncio.create_task(watch.run())

@@ -1,10 +1,13 @@
 """What is remembered of shards is kept soon, and at once where it matters."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
-from vtorc.core.facts.ids import ShardId
-from vtorc.core.facts.remembered import LONGEST_GAP, ShardMemory
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
+from vtorc.core.facts.remembered import LONGEST_GAP, RememberedTablet, ShardMemory
+from vtorc.core.facts.tablet_memory import TabletMemory
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import KEEP_WITHIN, KeepTime, MemoryKeeper
 from vtorc.sim.engine.loop import run
 
@@ -24,6 +27,19 @@ class Store:
 
     def forget(self, shard: ShardId) -> None:
         self.forgotten.append(shard)
+
+
+class SettableClock:
+    """A clock that shows what it was set to, on a wall that agrees with it."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    def wall(self) -> int:
+        return int(self.time * 1e9)
 
 
 def memory(number: int) -> Callable[[], ShardMemory]:
@@ -87,7 +103,7 @@ def test_at_the_end_everything_is_kept() -> None:
     store = Store()
 
     async def main() -> None:
-        keeper = MemoryKeeper(store, {ONE: {}})
+        keeper = MemoryKeeper(store, {ONE: memory(0)()})
         keeper.note(ONE, memory(1), KeepTime.SOON)
         keeper.note(TWO, memory(2), KeepTime.AT_ONCE)
         keeper.forget(TWO)
@@ -100,6 +116,22 @@ def test_at_the_end_everything_is_kept() -> None:
 
 def test_a_memory_is_recalled_once() -> None:
     """A shard that is watched anew later is told nothing that is old by then."""
-    keeper = MemoryKeeper(Store(), {ONE: {}})
-    first, second = keeper.recall(ONE), keeper.recall(ONE)
-    assert (first, second, keeper.recall(TWO)) == ({}, {}, {})
+    tablet = RememberedTablet(TabletType.REPLICA, 0.0, TabletMemory(was_heard=True))
+    clock, name = OnTimeClock(SettableClock()), TabletAlias("zone1", 100)
+    keeper = MemoryKeeper(Store(), {ONE: ShardMemory(wall=0, now=0.0, real=0.0, tablets={name: tablet})})
+    first, second = keeper.recall(ONE, clock), keeper.recall(ONE, clock)
+    assert (first, second, keeper.recall(TWO, clock)) == ({name: tablet}, {}, {})
+
+
+def test_a_memory_is_worth_what_is_left_of_it_when_the_shard_is_first_watched() -> None:
+    """A vtorc that watches a shard long after its start knows no more than one that starts then."""
+    tablet = RememberedTablet(TabletType.REPLICA, 0.0, TabletMemory(was_heard=True))
+    clock, name = SettableClock(), TabletAlias("zone1", 100)
+    kept = ShardMemory(wall=0, now=0.0, real=0.0, tablets={name: tablet})
+    keeper = MemoryKeeper(Store(), {ONE: kept, TWO: kept})
+    clock.time = LONGEST_GAP
+    at_once = keeper.recall(ONE, OnTimeClock(clock))[name].memory
+    clock.time = LONGEST_GAP + 1.0
+    later = keeper.recall(TWO, OnTimeClock(clock))[name].memory
+    assert (at_once.was_heard, at_once.unknown_until) == (True, -math.inf)
+    assert (later.was_heard, later.unknown_until, later.unheard_until) == (False, clock.time, clock.time)

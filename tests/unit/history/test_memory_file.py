@@ -169,10 +169,11 @@ def recalled(settings: Settings) -> tuple[set[ShardId], bool]:
     """Open the memory as the daemon does, and save one more; return which shards were known, and if any can be kept."""
 
     async def main() -> tuple[set[ShardId], bool]:
-        async with open_memory(settings, OnTimeClock(Clock())) as keeper:
+        clock = OnTimeClock(Clock())
+        async with open_memory(settings, clock) as keeper:
             if keeper is None:
                 return set(), False
-            known = {shard for shard in (ONE, TWO) if keeper.recall(shard)}
+            known = {shard for shard in (ONE, TWO) if keeper.recall(shard, clock)}
             keeper.note(TWO, lambda: KEPT, KeepTime.SOON)
             return known, True
 

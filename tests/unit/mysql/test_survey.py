@@ -177,6 +177,7 @@ async def test_missing_variables_are_off_or_unknown() -> None:
         (server(replica=[{**REPLICA, "Master_Port": "70000"}]), "Source_Port is 70000: expected a port"),
         (server(replica=[{**REPLICA, "Retrieved_Gtid_Set": "x"}]), "Retrieved_Gtid_Set: GTID set 'x'"),
         (server(variables=pairs({"server_id": "seven"})), "server_id is 'seven': expected a number"),
+        (server(variables=pairs({"server_id": str(2**64)})), "server_id is '18446744073709551616': expected a number"),
         (server(variables=pairs({"server_id": "1" * 5000})), "server_id is '1111"),
     ],
 )

@@ -200,6 +200,30 @@ async def test_lists_can_be_narrowed(app: ASGIApp, query: str, count: int) -> No
     assert len((await ask_app(app, f"/api/v1/{query}")).json["items"]) == count
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("shards/commerce/0/why?at=9999-12-31T23:59:59Z", "expected a time of the years 1970 to 2261"),
+        ("decisions?since=0001-01-01T00:00:00Z", "expected a time of the years 1970 to 2261"),
+        ("recoveries?until=2300-01-01T00:00:00Z", "expected a time of the years 1970 to 2261"),
+        (f"decisions?cursor={2**62}-0", "none that vtorc gave"),
+        (f"recoveries?cursor=0-{2**62}", "none that vtorc gave"),
+        (f"recoveries?cursor={'9' * 5000}-0", "none that vtorc gave"),
+    ],
+)
+async def test_a_moment_that_no_history_can_have_is_refused(app: ASGIApp, asked: str, expected: str) -> None:
+    """A time or a place beyond 64 bits is answered with what was expected, and not with an error of the server."""
+    answer = await ask_app(app, f"/api/v1/{asked}")
+    assert answer.status == 400, answer.text
+    assert expected in answer.text
+
+
+@pytest.mark.parametrize("id_", [str(2**64), "9" * 5000])
+async def test_a_recovery_with_a_name_beyond_all_times_is_not_found(app: ASGIApp, id_: str) -> None:
+    """No recovery began then."""
+    assert (await ask_app(app, f"/api/v1/recoveries/{id_}")).status == 404
+
+
 async def test_memory_and_history_are_one_list(path: str) -> None:
     """What is in memory and in the history is told once, and what is in one of them only is told, too."""
     memory = told_memory(frames(path))

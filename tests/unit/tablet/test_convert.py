@@ -90,7 +90,18 @@ def test_every_field_of_a_status_arrives() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "FilePos/", "FilePos/binlog.000007", "FilePos/binlog.000007:", "MySQL56/a:1-9"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "FilePos/",
+        "FilePos/binlog.000007",
+        "FilePos/binlog.000007:",
+        "MySQL56/a:1-9",
+        pytest.param(f"FilePos/b:{10**19}", id="beyond 64 bits"),
+        pytest.param(f"FilePos/b:{'9' * 5000}", id="too long for a number"),
+    ],
+)
 def test_the_end_of_a_binary_log_is_unknown_without_file_and_number(text: str) -> None:
     """A position that names no file, as that of a server without binary logs, tells no end."""
     status = convert.tablet_status(full_status(primary_status=PrimaryStatus(file_position=text)))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.records import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
 from vtorc.errors import BadRecord, NameParseError
+from vtorc.forms.times import rfc3339
 from vtorc.proto import topodata_pb2, vttime_pb2
 from vtorc.topo import records
 
@@ -103,6 +104,27 @@ def test_grpc_port_must_be_a_port() -> None:
     message.port_map["grpc"] = 65536
     with pytest.raises(BadRecord, match="its grpc port 65536"):
         read(message)
+
+
+@pytest.mark.parametrize("seconds", [253_402_300_800, 2**62, -(2**62)], ids=["year 10000", "far", "far back"])
+@pytest.mark.parametrize("name", ["primary_term_start_time", "tablet_start_time", "tablet_shutdown_time"])
+def test_a_time_without_a_date_makes_a_bad_record(name: str, seconds: int) -> None:
+    """A time beyond the year 9999 is refused by its name, as it can be shown to no operator."""
+    message = tablet()
+    getattr(message, name).CopyFrom(vttime_pb2.Time(seconds=seconds))
+    with pytest.raises(BadRecord, match=f"its {name} is {seconds} s and 0 ns: expected a time of the years 1 to 9999"):
+        read(message)
+
+
+def test_a_shard_whose_term_has_no_date_is_a_bad_record() -> None:
+    """The last moment of the year 9999 is a time, and the one after it is none."""
+    last = records.time_to_proto(253_402_300_800 * 10**9 - 1)
+    message = topodata_pb2.Shard(primary_term_start_time=last)
+    term = records.shard_record("p", message.SerializeToString(), SHARD).primary_term_start
+    assert rfc3339(term).startswith("9999-12-31T23:59:59")
+    message.primary_term_start_time.nanoseconds += 1
+    with pytest.raises(BadRecord, match="its primary_term_start_time is 253402300799 s and 1000000000 ns"):
+        records.shard_record("p", message.SerializeToString(), SHARD)
 
 
 @settings(deadline=None)

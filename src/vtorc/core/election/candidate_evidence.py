@@ -240,7 +240,8 @@ def _was_down_before(tablet: TabletView, primary: LastPrimary, view: ShardView) 
     """Whether it was down when the primary was last seen at work, and still was when the primary was down.
 
     A primary that waited for acknowledgements must have counted its clients without it since. A probe that fails found
-    MySQL down at some moment before it ended, so that its end is what counts.
+    MySQL down at some moment before it ended, so that its end is what counts. If no tablet was heard for long since
+    then, it may have come up in that time.
     """
     probe, died_at = tablet.last_probe, primary.tablet.last_probe.same_failure_since
     if tablet.failure is not ProbeFailure.MYSQL_DOWN or primary.observed_term is None or died_at is None:
@@ -250,7 +251,8 @@ def _was_down_before(tablet: TabletView, primary: LastPrimary, view: ShardView) 
     down_since, term = probe.same_failure_since + SETTLED, primary.observed_term
     if term.wait_count and not counted_without(view, tablet, primary.alias, down_since=down_since):
         return False
-    return down_since <= term.seen_at and probe.ended_at >= died_at
+    was_heard = tablet.memory.unheard_until <= term.seen_at
+    return was_heard and down_since <= term.seen_at and probe.ended_at >= died_at
 
 
 def _former_uuids(view: ShardView, primary: LastPrimary | None) -> frozenset[str]:

@@ -62,8 +62,8 @@ class PastAckers:
     def _is_silent(self, tablet: TabletView) -> bool:
         if self._may_be_silent_client(tablet):
             return False
-        until = tablet.memory.may_ack_until
-        return self._is_settled(max(tablet.memory.unknown_until, -math.inf if until is None else until))
+        memory, until = tablet.memory, tablet.memory.may_ack_until
+        return self._is_settled(max(memory.unknown_until, memory.unheard_until, -math.inf if until is None else until))
 
     def rebuilt(self) -> Mapping[TabletAlias, str]:
         """Return the tablets that may have acknowledged and were rebuilt since, and so may have lost those writes; each

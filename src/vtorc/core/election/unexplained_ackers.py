@@ -27,7 +27,7 @@ that can only be such a tablet or an unknown server. Then an election has to rea
 tablet once explained a client, and the election took it for one that cannot acknowledge.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from vtorc.core.facts.client_count import ClientCount
@@ -94,18 +94,35 @@ def client_count_without(
 
 
 def lost_since(view: ShardView, primary: TabletView) -> float | None:
-    """Return from when on the primary counts as lost for what operators do with its tablets; None while it answers.
+    """Return from when on the primary counts as lost for what operators do with its tablets; None while it does not.
 
     If vtorc alone cannot reach it, it works on, and a tablet that is drained or deleted is only taken out of service.
     The writes that such a tablet alone had acknowledged were given up once, and two primaries took writes. So it counts
-    as lost only when no tablet has been seen to receive from it for `SEEN_AT_WORK_WITHIN`.
+    as lost only when no tablet has been seen to receive from it for `SEEN_AT_WORK_WITHIN`, and another tablet was heard
+    since it fails. A vtorc that was cut off from all of them once took the deletion of its last acker for that word.
     """
-    if primary.failing_since is None:
+    failing_since = primary.failing_since
+    if failing_since is None:
+        return None
+    heard = [at for tablet in _others(view, primary.alias) for at in _heard_since(tablet, failing_since)]
+    if not heard:
         return None
     uuid, address = primary.memory.server_uuid, primary.record.mysql_address
     spans = [tablet.memory.client_span for tablet in view.tablets]
     received = [span.seen_to for span in spans if span is not None and span.is_of(uuid, address)]
-    return max([primary.failing_since, *(at + SEEN_AT_WORK_WITHIN for at in received)])
+    return max([min(heard), *(at + SEEN_AT_WORK_WITHIN for at in received)])
+
+
+def _heard_since(tablet: TabletView, since: float) -> Iterator[float]:
+    """Yield moments from `since` on at which the tablet answered, the first of them as far as is remembered.
+
+    When it lost its source is remembered although it fails to answer later.
+    """
+    probe, not_receiving_since = tablet.last_probe, tablet.memory.not_receiving_since
+    if not_receiving_since is not None and not_receiving_since >= since:
+        yield not_receiving_since
+    if probe.answering_since is not None and probe.status_at is not None and probe.status_at >= since:
+        yield max(since, probe.answering_since)
 
 
 def _last_count(before: ClientCount | None, view: ShardView, kept_for: float) -> ClientCount | None:

@@ -56,6 +56,9 @@ class LastProbe:
     """The last answer of the tablet, however many probes have failed since; None if it never answered."""
     status_at: float | None = None
     """When the probe started that brought `status`; None if the tablet never answered."""
+    answering_since: float | None = None
+    """When the first of the probes started that brought statuses one after the other, up to `status`; None if the
+    tablet never answered."""
     ended_at: float | None = None
     """When the last probe was over, with or without a status; None before the first one is."""
     failure: ProbeFailure | None = None
@@ -78,9 +81,11 @@ class LastProbe:
     went on."""
 
     @classmethod
-    def answered(cls, status: TabletStatus, *, started: float, ended: float) -> Self:
-        """Return what a probe leaves that brought a status."""
-        return cls(status=status, status_at=started, ended_at=ended)
+    def answered(cls, status: TabletStatus, *, started: float, ended: float, before: Self | None = None) -> Self:
+        """Return what a probe leaves that brought a status; `before` is what the one before it left."""
+        goes_on = before is not None and before.failure is None and before.answering_since is not None
+        since = before.answering_since if before is not None and goes_on else started
+        return cls(status=status, status_at=started, answering_since=since, ended_at=ended)
 
     def failed(
         self,

@@ -5,6 +5,7 @@ mappings, tuples, and dataclasses of these.
 """
 
 import functools
+import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -60,7 +61,14 @@ def _read(kind: Any, plain: Any) -> Any:
         return TabletType.parse(_checked(str, plain))
     if is_dataclass(kind):
         return _read_fields(kind, _checked(dict, plain))
-    return float(_checked((int, float), plain)) if kind is float else _checked(kind, plain)
+    return _number(_checked((int, float), plain)) if kind is float else _checked(kind, plain)
+
+
+def _number(plain: float) -> float:
+    """Return a number with a fraction; one that is none would be neither before nor after any other."""
+    if math.isnan(plain):
+        raise ValueError("expected a number, found NaN")
+    return float(plain)
 
 
 def _read_fields(kind: Any, plain: dict[str, Any]) -> Any:

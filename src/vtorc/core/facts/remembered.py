@@ -58,8 +58,7 @@ class RememberedTablet:
 
     def after_gap(self, now: float) -> "RememberedTablet":
         """Return what is left at `now` after some time in which nothing was seen: it may have been anything since."""
-        memory = replace(self.memory, unknown_until=now, was_heard=False, clients_explained=False)
-        return replace(self, memory=memory)
+        return replace(self, memory=self.memory.after_gap(now))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +161,7 @@ def _moved(tablet: RememberedTablet, at: float, to: float) -> RememberedTablet:
     lasting = replace(
         memory,
         unknown_until=moved(memory.unknown_until),
+        unheard_until=moved(memory.unheard_until),
         observed_term=None
         if term is None
         else replace(term, seen_at=moved(term.seen_at), semi_sync_active_at=moved(term.semi_sync_active_at)),

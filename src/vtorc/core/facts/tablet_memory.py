@@ -67,6 +67,10 @@ class TabletMemory:
     first reading of the topology was taken over that found it, and until its first answer was. It is minus infinity if
     the tablet was known from its beginning.
     """
+    unheard_until: float = -math.inf
+    """Until when no tablet of the shard was heard for so long that whatever had ended before may have begun again:
+    a server that was stopped may have acknowledged. It is minus infinity if that was never so.
+    """
     was_heard: bool = False
     """Whether any answer of it told more than a stalled disk; if not, only its record is known."""
     last_advance_at: float | None = None
@@ -159,6 +163,14 @@ class TabletMemory:
         """Whether it comes and goes: one more failure or answer of it is no news, and no reason to ask others."""
         return len(self.failed_at) == UNSTABLE_AFTER and now - self.failed_at[0] <= UNSTABLE_WITHIN
 
+    def after_silence(self, now: float) -> Self:
+        """Return the memory at `now`, after a time in which no tablet of the shard was heard."""
+        return replace(self, unheard_until=now)
+
+    def after_gap(self, now: float) -> Self:
+        """Return the memory at `now`, after a time without any news of the shard: the tablet may have been anything."""
+        return replace(self.after_silence(now), unknown_until=now, was_heard=False, clients_explained=False)
+
     def after_answer(
         self,
         status: TabletStatus,
@@ -181,6 +193,7 @@ class TabletMemory:
         received, lost = self._received(status)
         return type(self)(
             unknown_until=self.unknown_until if self.was_heard or status.disk_stalled else ended,
+            unheard_until=self.unheard_until,
             was_heard=self.was_heard or not status.disk_stalled,
             last_advance_at=started if _has_advanced(before.status, status) else self.last_advance_at,
             last_commit_at=started if _has_committed(before.status, status) else self.last_commit_at,
@@ -264,7 +277,9 @@ class TabletMemory:
         return self._acks_ended(ended)
 
     def _acks_ended(self, ended: float) -> float | None:
-        return ended if self.may_ack_until == math.inf else self.may_ack_until
+        """Return until when it may have acknowledged that does not now; what had ended may have begun again unheard."""
+        until = self.may_ack_until
+        return until if until is None or self.unheard_until < until < math.inf else ended
 
     def _not_receiving(self, status: TabletStatus, before: TabletStatus | None, started: float) -> float | None:
         if status.disk_stalled:
@@ -333,7 +348,7 @@ class TabletMemory:
             successor=now,
             gone_at=ended,
             was_primary=term is not None and term.server_uuid == before,
-            acked_until=until if until is not None and math.isfinite(until) else None,
+            acked_until=until if until is not None and self.unheard_until < until < math.inf else None,
         )
         return {**gone, before: replaced}
 

@@ -13,7 +13,7 @@ from vtorc.forms.fleet import ListForm, WhyForm
 from vtorc.forms.frames import DecisionFrame, ProblemForm
 from vtorc.forms.history import Past, stored_decision_form, stored_recovery_form, why_then
 from vtorc.forms.recovery import RecoveryForm
-from vtorc.forms.times import nanoseconds
+from vtorc.forms.times import LATEST, nanoseconds
 from vtorc.history.reader import Selection
 from vtorc.server.history_file import HistoryFile
 from vtorc.server.memory import ServerMemory
@@ -25,6 +25,9 @@ _BOUNDARY = 1_000_000_000
 
 _MILLISECOND = 1_000_000
 """Nanoseconds of the grain in which times of decisions are told."""
+
+_MOST = 2**62
+"""Above all times and counts in a cursor; twice as much still fits into 64 bits."""
 
 F = TypeVar("F", bound=Form)
 Limit = Annotated[int, Meta(ge=1, le=5000)]
@@ -89,11 +92,13 @@ class Span:
     def of(cls, query: DecisionsQuery | RecoveriesQuery, *, grain: int) -> "Span":
         """Return what a query asks for, in a list with times of `grain`; raises ValueError with what was expected."""
         since = nanoseconds(query.since) if query.since is not None else 0
-        until = nanoseconds(query.until) if query.until is not None else 2**63 - 1
+        until = nanoseconds(query.until) if query.until is not None else LATEST
         if query.cursor is None:
             return cls(since, until)
         after, _, skip = query.cursor.partition("-")
-        if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in (after, skip)):
+        if not all(
+            each.isascii() and each.isdigit() and len(each) < 20 and int(each) < _MOST for each in (after, skip)
+        ):
             raise ValueError(f"cursor {query.cursor[:40]!r} is none that vtorc gave")
         return cls(since, min(until, int(after) + grain), int(after), int(skip))
 

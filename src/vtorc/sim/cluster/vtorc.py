@@ -203,7 +203,7 @@ class SimVtorc:
             lambda: fleet_settings,
             observer,
             sentinel=self._open_mysql(life) if settings.asks_mysql else None,
-            keeper=self._open_memory(tools, life),
+            keeper=MemoryKeeper(self.disk.opened_by(life), self.disk.read()),
             holds=holds,
             sharing=ShardSharing(tools.topo, tools.clock, name, life=str(self._lives)) if settings.shares else None,
         )
@@ -211,12 +211,6 @@ class SimVtorc:
         self.turns.begin(fleet.budget)
         self._trace.note(self.host.name, "vtorc starts")
         life.spawn(self._run(fleet), name="fleet")
-
-    def _open_memory(self, tools: RecoveryTools, life: Life) -> MemoryKeeper:
-        now, real, wall = tools.clock.now(), tools.clock.real(), tools.clock.wall()
-        kept = self.disk.read()
-        recalled = {shard: memory.recalled(wall=wall, now=now, real=real) for shard, memory in kept.items()}
-        return MemoryKeeper(self.disk.opened_by(life), recalled)
 
     async def _run(self, fleet: Fleet) -> None:
         try:

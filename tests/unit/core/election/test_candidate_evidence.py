@@ -377,6 +377,16 @@ def counted(*tablets: TabletView, **changes: Any) -> ShardView:
             id="older versions tell enough",
         ),
         pytest.param(
+            counted(dead(), WAITING_1, WAITING_2, down(unheard_until=NOW - 1)),
+            False,
+            id="no tablet was heard for long after the primary was seen",
+        ),
+        pytest.param(
+            counted(dead(), WAITING_1, WAITING_2, down(unheard_until=NOW - 600)),
+            True,
+            id="the primary was seen after no tablet was heard",
+        ),
+        pytest.param(
             counted(dead(), WAITING_1, WAITING_2, down(), client_count=None), False, id="the clients were not counted"
         ),
         pytest.param(

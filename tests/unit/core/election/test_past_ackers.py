@@ -238,6 +238,15 @@ def test_a_silent_replica_that_was_heard_with_semi_sync_off_may_be_a_client_sinc
     assert candidate_set(view, SEMI_SYNC, stop(view)).silent == (set() if unseen else {alias(R1)})
 
 
+@pytest.mark.parametrize(("ago", "is_silent"), [(600.0, True), (1.0, False)])
+def test_a_replica_with_semi_sync_off_may_have_acknowledged_while_no_tablet_was_heard(
+    ago: float, is_silent: bool
+) -> None:
+    """Another vtorc may have switched it on then; the primary was seen after the first gap, and not after the other."""
+    view = shard_with(changed(failing(off(REPLICA), for_=900), unheard_until=NOW - ago))
+    assert candidate_set(view, SEMI_SYNC, stop(view)).silent == ({alias(R1)} if is_silent else set())
+
+
 def replaced(tablet: TabletView, ago: float, *, acked_ago: float | None = None) -> TabletView:
     """The tablet, under whose alias another server ran until so many seconds ago, and was known to acknowledge."""
     until = None if acked_ago is None else NOW - acked_ago

@@ -14,6 +14,7 @@ from vtorc.core.election.unexplained_ackers import (
     client_count_after,
     client_count_without,
     counted_without,
+    lost_since,
     silent_clients,
     unexplained_clients,
 )
@@ -92,7 +93,7 @@ class Watched:
             asked_record=before.record,
             record=before.record,
         )
-        probe = type(before.last_probe).answered(status, started=at, ended=at + TAKES)
+        probe = type(before.last_probe).answered(status, started=at, ended=at + TAKES, before=before.last_probe)
         self.tablets[name] = replace(before, last_probe=probe, memory=memory)
         return self._heard()
 
@@ -209,10 +210,35 @@ def test_a_record_deleted_after_the_primary_was_lost_is_the_word_of_an_operator(
 ) -> None:
     """The tablet is gone for good then. One deleted while the primary answered, or its replicas received, may run."""
     made = well().fails(P, fails_at, ProbeFailure.TIMEOUT).fails(R2, fails_at + 1, ProbeFailure.TIMEOUT)
+    made.answers(R1, TRIES, fails_at + 1)
     made.loses_record(R2, found_at=found_at)
     assert made.unknown == unknown
     assert made.fails(P, 44, ProbeFailure.TIMEOUT).answers(R1, TRIES, 45).unknown == unknown
     assert made.round(2, 50, r1=CLIENT).unknown == 1
+
+
+@pytest.mark.parametrize(("heard_at", "unknown"), [(None, 1), (39.9, 1), (60.0, 1), (59.9, 0)])
+def test_a_record_is_no_word_of_an_operator_while_vtorc_hears_no_tablet(heard_at: float | None, unknown: int) -> None:
+    """A vtorc that is cut off from all tablets cannot tell that the primary is lost, and a reading before counts not.
+
+    The other replica was heard when the record was last found, or only after that, or not since the primary fails.
+    """
+    made = well()
+    for name in (P, R1, R2):
+        made.fails(name, 40, ProbeFailure.TIMEOUT)
+    if heard_at is not None:
+        made.answers(R1, TRIES, heard_at)
+    assert made.loses_record(R2, found_at=59.9).unknown == unknown
+
+
+def test_a_tablet_that_told_of_the_loss_may_fail_to_answer_later() -> None:
+    """It was heard without its source first when that mattered."""
+    made = well().fails(P, 40, ProbeFailure.TIMEOUT).answers(R1, TRIES, 41)
+    for at in (70, 90):
+        made.fails(R1, at, ProbeFailure.TIMEOUT).answers(R1, TRIES, at + 10)
+    assert lost_since(made.view, made.tablets[P]) == 41
+    stopped = well().answers(R1, HALTED, 38).fails(P, 40, ProbeFailure.TIMEOUT).answers(R1, HALTED, 42)
+    assert lost_since(stopped.view, stopped.tablets[P]) == 40
 
 
 @pytest.mark.parametrize("other", [NO_SOURCE, NO_ACKS, HALTED, OF_ANOTHER])

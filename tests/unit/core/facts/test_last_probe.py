@@ -29,3 +29,11 @@ def test_a_probe_that_was_sent_at_once_shortens_no_silence() -> None:
     failed = failed.failed(ProbeFailure.ERROR, "no such table", started=7.0, ended=8.0)
     assert (failed.failing_since, failed.silent_since, failed.late_before_failure) == (5.0, 5.0, 0.0)
     assert failed.failure_phrase.endswith("(no such table)")
+
+
+def test_since_when_a_tablet_answers_lasts_until_it_answers_again_after_a_failure() -> None:
+    """A failure alone does not end it: what the tablet told until then stays evidence."""
+    again = LastProbe.answered(TabletStatus(), started=5.0, ended=5.1, before=ANSWERED)
+    failed = again.failed(ProbeFailure.TIMEOUT, "", started=9.0, ended=10.0)
+    back = LastProbe.answered(TabletStatus(), started=20.0, ended=20.1, before=failed)
+    assert [each.answering_since for each in (ANSWERED, again, failed, back)] == [1.0, 1.0, 1.0, 20.0]

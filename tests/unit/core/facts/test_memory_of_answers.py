@@ -139,6 +139,27 @@ def test_until_when_a_server_that_is_gone_acknowledged_is_kept_if_it_is_known() 
     assert after(told(), SOURCELESS, other).replaced_servers[uuid(R1)].acked_until == 11.0
 
 
+def test_an_end_of_acknowledgements_before_no_tablet_was_heard_is_none() -> None:
+    """Its server may have acknowledged again, until it is heard, and so may one that is gone by then."""
+    other = replace(SOURCELESS, server_uuid=uuid(900))
+    heard = after(told(), SOURCELESS)
+    unheard = heard.after_silence(50.0)
+
+    def then(memory: TabletMemory, status: TabletStatus) -> TabletMemory:
+        return memory.after_answer(
+            status, NEVER_PROBED, started=60.0, ended=61.0, asked_record=AS_REPLICA, record=AS_REPLICA
+        )
+
+    assert (heard.may_ack_until, unheard.may_ack_until) == (11.0, 11.0)
+    assert then(heard, other).replaced_servers[uuid(R1)].acked_until == 11.0
+    assert then(unheard, other).replaced_servers[uuid(R1)].acked_until is None
+    again = then(unheard, SOURCELESS)
+    assert (then(heard, SOURCELESS).may_ack_until, again.may_ack_until) == (11.0, 61.0)
+    assert unheard.after_mysql_down(ended=62.0).may_ack_until == 62.0
+    assert then(again, other).replaced_servers[uuid(R1)].acked_until == 61.0
+    assert then(after(SOURCELESS).after_silence(50.0), SOURCELESS).may_ack_until is None
+
+
 def test_what_it_received_and_lost_is_remembered_until_it_has_it_again() -> None:
     """An answer without transactions changes neither."""
     for nothing in (STALLED, told(of=None, executed=""), replace(told(executed="100:1-3"), disk_stalled=True)):

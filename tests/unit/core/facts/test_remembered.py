@@ -124,6 +124,7 @@ def test_after_a_longer_gap_the_tablet_may_have_been_anything_meanwhile() -> Non
     memory = recalled(after=LONGEST_GAP + 0.1).memory
     unknown: dict[str, Any] = {
         "unknown_until": KEPT.now + LONGEST_GAP + 0.1,
+        "unheard_until": KEPT.now + LONGEST_GAP + 0.1,
         "was_heard": False,
         "clients_explained": False,
     }
@@ -169,6 +170,13 @@ def test_a_vtorc_that_was_late_leaves_the_same_memory() -> None:
     assert (term.seen_at, tablet.memory.may_ack_until) == (102.0, 87.0)
 
 
+def test_a_time_in_which_no_tablet_was_heard_is_moved_with_all_others() -> None:
+    """It lay a second before the memory was kept, and so it does for the next process."""
+    kept = replace(KEPT, tablets={NAME: RememberedTablet(TabletType.SPARE, 98.0, replace(LASTING, unheard_until=99.0))})
+    memory = replace(kept, now=200.0).recalled(wall=kept.wall, now=500.0, real=kept.real)[NAME].memory
+    assert memory.unheard_until == 399.0
+
+
 def test_no_time_is_later_than_the_moment_of_keeping() -> None:
     """A file that claims so is not believed: what is seen from now on is later than all that it tells."""
     ahead = {NAME: RememberedTablet(TabletType.SPARE, 150.0, replace(LASTING, may_ack_until=1e9))}
@@ -196,6 +204,7 @@ def test_every_time_of_the_memory_is_thought_of() -> None:
     assert times == {
         "ReplacedServer.acked_until",
         "TabletMemory.unknown_until",
+        "TabletMemory.unheard_until",
         "TabletMemory.last_advance_at",
         "TabletMemory.last_commit_at",
         "TabletMemory.last_read_at",
@@ -284,6 +293,7 @@ def test_times_at_which_the_same_was_seen_can_wait() -> None:
         KEPT.as_text().replace(":1-50", ":50-x"),
         KEPT.as_text().replace('"may_ack_until":80.0', '"may_ack_till":80.0'),
         KEPT.as_text().replace('"now":100.0', '"now":NaN'),
+        KEPT.as_text().replace('"may_ack_until":80.0', '"may_ack_until":NaN'),
         KEPT.as_text().replace('"real":100.0', '"real":Infinity'),
         KEPT.as_text().replace('"real":100.0', f'"real":1{"0" * 400}'),
         KEPT.as_text().replace(f'"wall":{10**18}', f'"wall":{10**400}'),
