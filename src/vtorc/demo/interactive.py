@@ -13,7 +13,7 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.demo.demo_observer import Mark
 from vtorc.demo.faults import BY_KEY, fault_named
 from vtorc.demo.keyboard import keyboard
-from vtorc.demo.picture import Picture, ServerState, draw
+from vtorc.demo.picture import Picture, ServerState, draw, keys_of
 from vtorc.demo.remote import listening
 from vtorc.demo.running_demo import RunningDemo
 from vtorc.demo.screen import as_text, render
@@ -90,14 +90,9 @@ class InteractiveDemo:
             ),
             ask=demo.ask_briefly,
             now=time.monotonic(),
-            keys=self._keys(),
+            keys=keys_of(self._picked, len(demo.tablets)),
             picked=self._picked,
         )
-
-    def _keys(self) -> str:
-        target = "primary" if self._picked is None else f"{self._picked.cell}-{self._picked.uid}"
-        last = min(9, len(self._demo.tablets))
-        return f" break {target}: k p h d t  break all: v e  r mend  b rebuild  1-{last} pick  ? keys  q quit "
 
     def _press(self, key: str, group: asyncio.TaskGroup) -> None:
         if key.isdigit():
@@ -172,7 +167,7 @@ class InteractiveDemo:
 
     def _status(self, width: int) -> str:
         picture = self._picture()
-        shown = replace(picture, sentences=picture.sentences[-_STATUS_SENTENCES:], keys="")
+        shown = replace(picture, sentences=picture.sentences[-_STATUS_SENTENCES:], keys=())
         return as_text(shown, max(width, _LEAST_WIDTH))
 
 

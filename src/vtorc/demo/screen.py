@@ -39,7 +39,7 @@ _MYSQLD = {"running": ("●", "green"), "paused": ("‖", "yellow"), "down": ("�
 def render(picture: Picture, console: Console, *, height: int | None = None) -> RenderableType:
     """Draw the picture, with as many of the last sentences as fit into `height` lines; None means all of them."""
     head = _head(picture, console.width)
-    foot: list[RenderableType] = [Text(picture.keys, style="reverse", overflow="fold")] if picture.keys else []
+    foot = [Text(line, style="reverse") for line in _foot(picture.keys, console.width)]
     if height is None:
         return Group(*head, _sentences(picture.sentences), *foot)
     left = max(0, height - len(_lines(console, [*head, *foot])))
@@ -96,6 +96,17 @@ def _row(line: TabletLine, cell: str, *, wide: bool) -> list[Text]:
         Text(line.semi_sync),
         Text(line.gtids),
     ]
+
+
+def _foot(keys: Sequence[str], width: int) -> list[str]:
+    """Return as many lines as the keys need; a key and what it does stay on one line."""
+    lines: list[str] = []
+    for key in keys:
+        if lines and len(lines[-1]) + len(key) <= width:
+            lines[-1] += f"{key}  "
+        else:
+            lines.append(f" {key}  ")
+    return [line.rstrip().ljust(width) for line in lines]
 
 
 def _labelled(label: str, texts: Sequence[RenderableType]) -> Table:
