@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import field
 
 from vtorc.core.decision.decisions import Decision
-from vtorc.core.detection.problems import PrimaryDoubt
+from vtorc.core.detection.problems import Code, PrimaryDoubt
 from vtorc.core.facts.records import KeyspaceType
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.base import Form
@@ -174,9 +174,12 @@ def healthy_sentence(view: ShardView) -> str:
 
 
 def _takes_writes(judgement: "Judgement") -> bool | None:
-    """Return whether the primary takes writes; None while a finding puts it in doubt, or it does not answer."""
+    """Return whether the primary takes writes; None while a finding puts it in doubt, or it does not answer.
+
+    One whose commits wait in vain takes none. It is not read-only, so the pages said "takes writes" beside the finding.
+    """
     primary = judgement.view.primary
-    if primary is None:
+    if primary is None or any(d.finding.code is Code.SHARD_TAKES_NO_WRITES for d in judgement.decisions):
         return False
     in_doubt = any(d.finding.problem.primary is not PrimaryDoubt.CERTAIN for d in judgement.decisions)
     status = primary.current_status

@@ -67,6 +67,13 @@ def form(view: ShardView) -> ShardForm:
             id="a dead replica",
         ),
         pytest.param(
+            shard(primary(wait_for=2, clients=1), replica(R1)),
+            "standing_still",
+            "zone1-0000000100 takes no writes, because its commits wait for 2 acknowledgements",
+            False,
+            id="commits that wait in vain",
+        ),
+        pytest.param(
             shard(unprobed(primary()), unprobed(replica(R1))),
             "unknown",
             "commerce/0: none of its 2 tablets has been asked yet",

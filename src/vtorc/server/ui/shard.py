@@ -9,7 +9,7 @@ from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.shard import ShardForm
-from vtorc.forms.tablet import ReplicationForm, TabletForm
+from vtorc.forms.tablet import ReplicationForm, SemiSyncForm, TabletForm
 from vtorc.server.ui.words import clock_time, lag, plural
 
 RECENT = 10
@@ -209,7 +209,7 @@ def _tablet_facts(tablet: TabletForm) -> list[tuple[str, str]]:
         if replication.delay_seconds:
             facts.append(("Delay", f"{replication.delay_seconds} s on purpose"))
     if semi_sync is not None and tablet.is_primary:
-        facts.append(("Semi-sync", _waits(semi_sync.is_waiting, semi_sync.clients)))
+        facts.append(("Semi-sync", _waits(semi_sync)))
     elif semi_sync is not None:
         facts.append(("Semi-sync", "acknowledges" if semi_sync.is_acknowledging else "does not acknowledge"))
     if tablet.is_primary and tablet.read_only is not None:
@@ -217,9 +217,13 @@ def _tablet_facts(tablet: TabletForm) -> list[tuple[str, str]]:
     return facts
 
 
-def _waits(is_waiting: bool | None, clients: int | None) -> str:
-    known = f", {plural(clients, 'client')}" if clients is not None else ""
-    return f"commits wait{known}" if is_waiting else f"commits do not wait{known}"
+def _waits(semi_sync: SemiSyncForm) -> str:
+    """Say how many acknowledgements a commit needs; "commits wait" alone was read as an outage."""
+    of = f" of {plural(semi_sync.clients, 'client')}" if semi_sync.clients is not None else ""
+    if not semi_sync.is_waiting:
+        return "commits need no ack"
+    count = semi_sync.wait_for_replica_count
+    return f"commits need {'acks' if count is None else plural(count, 'ack')}{of}"
 
 
 def _gtids(tablet: TabletForm) -> list[tuple[str, str, str]]:

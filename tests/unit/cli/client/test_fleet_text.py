@@ -20,7 +20,7 @@ ROWS = [
 def test_the_status_of_healthy_shards() -> None:
     """The sentence comes first, then the counts, then which vtorc says so."""
     assert status_lines(status_form(), [], ADDRESS, 80) == [
-        "2 shards: 2 healthy",
+        "all 2 shards are healthy",
         "",
         "  ● healthy         2",
         "  ▲ repairing       0",
