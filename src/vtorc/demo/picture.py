@@ -211,9 +211,14 @@ def _gtids(view: ShardView, tablet: TabletView, samples: Sequence[Sample]) -> st
         return f"{errant.count():,} errant"
     missing = before(of_primary, tablet.status_at).difference(status.received).count()
     if missing:
-        return f"lacks {missing:,}"
+        return f"lacks {_brief(missing)}"
     unapplied = status.received.difference(status.executed).count()
-    return f"{unapplied:,} to apply" if unapplied else "has all"
+    return f"{_brief(unapplied)} to apply" if unapplied else "has all"
+
+
+def _brief(count: int) -> str:
+    """Return a count in few characters: "3,926 to apply" was cut off on a screen of 80 columns."""
+    return str(count) if count < 1000 else f"{count // 1000:,}k"
 
 
 def _errant(executed: GtidSet, of_primary: Mapping[float, GtidSet], uuid: str) -> GtidSet:

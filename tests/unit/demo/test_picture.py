@@ -72,6 +72,7 @@ def test_a_problem_without_a_remedy_is_doing_nothing() -> None:
         (replica(C, acks=False), "replica", "0 s", "off", "has all"),
         (replica(C, received=written(58)), "replica", "0 s", "acks", "8 to apply"),
         (replica(C, executed=written(43)), "replica", "0 s", "acks", "lacks 7"),
+        (replica(C, received=written(4000)), "replica", "0 s", "acks", "3k to apply"),
         (replica(C, executed=written(50).union(ELSEWHERE)), "replica", "0 s", "acks", "1 errant"),
         (cut_off(replica(C)), "replica", "trying", "acks", "has all"),
         (stopped(replica(C)), "replica", "stopped", "acks", "has all"),
