@@ -73,7 +73,7 @@ class InteractiveDemo:
         demo = self._demo
         up = int(time.monotonic() - demo.began)
         spec = demo.spec
-        return draw(
+        picture = draw(
             demo.observer,
             [ServerState(alias=t.alias, port=t.mysql_port, mysqld=t.mysqld_state) for t in demo.tablets],
             demo.writer.ledger,
@@ -81,6 +81,7 @@ class InteractiveDemo:
                 [
                     "vtorc demo",
                     *([] if demo.vtorc.is_running else ["VTORC HAS ENDED, r starts it"]),
+                    *(["TOPOLOGY SERVER IS DOWN, r starts it"] if demo.cluster.topo_is_down else []),
                     *(["MySQL simulated"] if demo.simulated else []),
                     str(demo.shard),
                     f"durability {spec.durability}",
@@ -93,6 +94,9 @@ class InteractiveDemo:
             keys=keys_of(self._picked, len(demo.tablets)),
             picked=self._picked,
         )
+        if demo.vtorc.is_running:
+            return picture
+        return replace(picture, mark=Mark.NO_ACTION, headline=f"as vtorc knew it last: {picture.headline}")
 
     def _press(self, key: str, group: asyncio.TaskGroup) -> None:
         if key.isdigit():

@@ -42,10 +42,13 @@ def render(picture: Picture, console: Console, *, height: int | None = None) -> 
     foot = [Text(line, style="reverse") for line in _foot(picture.keys, console.width)]
     if height is None:
         return Group(*head, _sentences(picture.sentences), *foot)
-    left = max(0, height - len(_lines(console, [*head, *foot])))
+    # Long findings fill a small screen: the last keys stay, with which servers are mended and the demo is ended.
+    top = _lines(console, head)[: max(0, height - min(1, len(foot)))]
+    foot = foot[max(0, len(top) + len(foot) - height) :]
+    left = height - len(top) - len(foot)
     log = _lines(console, [_sentences(picture.sentences[-left:])])[-left:] if left else []
     blank: list[list[Segment]] = [[] for _ in range(left - len(log))]
-    return Group(*head, Segments([part for line in [*log, *blank] for part in (*line, Segment.line())]), *foot)
+    return Group(Segments([part for line in [*top, *log, *blank] for part in (*line, Segment.line())]), *foot)
 
 
 def as_text(picture: Picture, width: int) -> str:

@@ -150,7 +150,7 @@ def fleet_sentence(shards: Collection[ShardForm]) -> str:
 
     Without the writes it read as an outage where a replica was down: vtorc stands still then, and not the shard.
     """
-    states = Counter(shard.state for shard in shards)
+    states: Counter[str] = Counter(shard.state for shard in shards)
     told = [f"{states[state]:,} {state.replace('_', ' ')}" for state in STATE_URGENCY if states[state]]
     if not told:
         return "vtorc knows no shard yet"

@@ -155,6 +155,16 @@ def test_the_keys_fit_three_lines_of_80_columns(picked: TabletAlias | None) -> N
     assert "  ".join(foot).split("  ") == keys
 
 
+def test_long_findings_leave_the_keys_that_mend() -> None:
+    """Where they fill the screen, the last line of keys still stands at its foot."""
+    console = Console(width=80, height=24, color_system=None)
+    findings = [(Mark.NO_ACTION, LONG)] * 4
+    picture = replace(_full(0), findings=findings, keys=keys_of(None, 3))
+    lines = console.render_lines(render(picture, console, height=24), pad=False)
+    assert len(lines) == 24
+    assert "r mend" in "".join(part.text for part in lines[-1])
+
+
 def test_a_terminal_that_is_too_small_still_shows_the_state() -> None:
     """On a terminal without room for sentences, topology and findings stay."""
     console = Console(width=80, height=8, color_system=None)
