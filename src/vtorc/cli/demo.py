@@ -3,12 +3,13 @@
 import argparse
 import os
 import shutil
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtorc.core.facts.durability import POLICY_NAMES
-from vtorc.demo.faults import FAULTS, OF_SERIES
+from vtorc.demo.faults import FAULTS, OF_SERIES, DemoFault
 from vtorc.demo.remote import run_command
 from vtorc.lab.errors import PartMissing
 from vtorc.lab.parts import MYSQL, find_mysqld
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _FULL_NAMES = {"kill": "kill-mysqld", "pause": "stop-mysqld"}
 """The faults that have a command of their own."""
 
+_LONGEST_FAULT = max(map(len, FAULTS))
+
+_LEAST_WIDTH = 60
 _TOPOS = ("etcd2", "consul", "zk2", "local")
 _MOST_TABLETS = 20
 
@@ -50,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         choices=OF_SERIES,
         default=OF_SERIES[0],
         metavar="FAULT",
-        help=f"{', '.join(OF_SERIES)} (default {OF_SERIES[0]})",
+        help=f"what happens to it: a fault of a tablet, as in 'vtorc demo break --help' (default {OF_SERIES[0]})",
     )
     series.add_argument("--report", type=Path, metavar="FILE", help="write the results to this file, as JSON")
     commands = demo.add_subparsers(dest="command", title="commands", metavar="COMMAND")
@@ -69,13 +73,23 @@ def parser() -> argparse.ArgumentParser:
         "break",
         help="bring a fault about",
         description="Have the running demo bring a fault about.",
-        epilog="\n".join(f"{fault.name:<13} {fault.help}" for fault in FAULTS.values()),
+        epilog="\n".join(["faults:", *map(_explained, FAULTS.values())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     breaking.add_argument("--dir", type=Path, default=argparse.SUPPRESS, help="folder of the demo, if not the last")
     breaking.add_argument("fault_to_bring", choices=FAULTS, metavar="FAULT", help="one of those below")
-    breaking.add_argument("tablet", nargs="?", default="primary", help="an alias (default: primary)")
+    breaking.add_argument("tablet", nargs="?", default="primary", help="an alias, or primary (default: primary)")
     return demo
+
+
+def _explained(fault: DemoFault) -> str:
+    """Return the name of a fault with what it is, as argparse lays out the words of a command."""
+    return textwrap.fill(
+        fault.help,
+        width=max(_LEAST_WIDTH, shutil.get_terminal_size().columns - 2),
+        initial_indent=f"  {fault.name:<{_LONGEST_FAULT}}  ",
+        subsequent_indent=" " * (_LONGEST_FAULT + 4),
+    )
 
 
 def main(words: Sequence[str]) -> int:

@@ -28,15 +28,20 @@ def main(words: Sequence[str] | None = None) -> int:
     if words[0] == "help":
         return main(["--help"])
     if words[0] not in COMMANDS:
-        near = nearest(words[0], COMMANDS)
-        hint = (
-            f"did you mean 'vtorc {near[0]}'?"
-            if near
-            else " ".join(["expected flags", *(f"or 'vtorc {name}'" for name in COMMANDS)])
-        )
-        sys.stderr.write(f"vtorc: unknown command '{words[0]}'; {hint}\n")
+        sys.stderr.write(f"vtorc: unknown command '{words[0]}'; {_hint(words[0])}\n")
         return 2
     return int(importlib.import_module(f"vtorc.cli.{words[0]}").main(words[1:]))
+
+
+def _hint(word: str) -> str:
+    """Say which command an unknown word may be; at night `vtorc status` is typed for `vtorc ctl status`."""
+    from vtorc.cli.client.words import COMMANDS as OF_CTL
+
+    names = [*COMMANDS, *(f"ctl {name}" for name in OF_CTL)]
+    near = [f"ctl {word}"] if word in OF_CTL else nearest(word, names)
+    if near:
+        return f"did you mean 'vtorc {near[0]}'?"
+    return " ".join(["expected flags", *(f"or 'vtorc {name}'" for name in COMMANDS)])
 
 
 if __name__ == "__main__":

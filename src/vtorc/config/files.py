@@ -132,7 +132,7 @@ def read_file(file: ChosenFile, environment: Mapping[str, str]) -> FileContent:
     content.notes += [f"{label}: {note}" for note in adjusted.notes]
     names = {fold_key(name): name for name in given}
     for folded, value in adjusted.values.items():
-        _read_key(content, label, names.get(folded, folded), value)
+        _read_key(content, label, names.get(folded), folded, value)
     return content
 
 
@@ -209,14 +209,15 @@ def _decode_toml(text: str) -> tuple[list[str], Any]:
         raise BadFile(": not valid TOML: a number has too many digits") from error
 
 
-def _read_key(content: FileContent, file: str, name: str, value: Any) -> None:
+def _read_key(content: FileContent, file: str, given: str | None, folded: str, value: Any) -> None:
+    """Read one key; `given` is its spelling in the file, None if its value follows from other keys."""
     if value is None:  # in Go a null leaves the setting unchanged
         return
-    matches = KEYS.get(fold_key(name), ())
+    matches = KEYS.get(folded, ())
+    name = given if given is not None or not matches else matches[0].spelling.name
+    written = f'key "{name}" of {file}' if given is not None else f'{file}, which has no key "{name}"'
     if not matches:
-        near = nearest(name.lower(), KEYS)
-        hint = f"; did you mean {' or '.join(_spelled(key) for key in near)}" if near else ""
-        content.notes.append(f"{file}: unknown key {_shown(name)} has no effect{hint}")
+        content.notes.append(f"{file}: unknown key {_shown(name)} has no effect{_hint(folded)}")
     for match in matches:
         setting, spelling = match.setting, match.spelling
         try:
@@ -227,11 +228,7 @@ def _read_key(content: FileContent, file: str, name: str, value: Any) -> None:
             content.failed.add(setting.name)
             continue
         if assigned is not UNSET:
-            _keep(
-                content,
-                setting,
-                Assigned(setting=setting, value=assigned, written=f'key "{name}" of {file}'),
-            )
+            _keep(content, setting, Assigned(setting=setting, value=assigned, written=written))
 
 
 def _keep(content: FileContent, setting: Setting, new: Assigned) -> None:
@@ -242,6 +239,16 @@ def _keep(content: FileContent, setting: Setting, new: Assigned) -> None:
         )
         content.failed.add(setting.name)
     content.assigned.append(new)
+
+
+def _hint(folded: str) -> str:
+    """Say which key an unknown one may be: orchestrator's is found under its newer name, others by likeness."""
+    renamed = folded.replace("master", "primary").replace("slave", "replica")
+    if renamed in KEYS:
+        either = ", which has none either" if KEYS[renamed][0].setting.no_effect else ""
+        return f"; Vitess calls it {_spelled(renamed)}{either}"
+    near = nearest(folded, KEYS)
+    return f"; did you mean {' or '.join(_spelled(key) for key in near)}" if near else ""
 
 
 def _spelled(folded: str) -> str:

@@ -133,7 +133,8 @@ def adjust(values: Mapping[str, Any], environment: Mapping[str, str], *, folder:
     if "mysqltopologyuser" in merged and not merged.get("durability"):
         merged["durability"] = "none"
         notes.append(
-            "has no Durability: keyspaces without a policy in their record have the policy 'none', as in Vitess v12"
+            "without Durability, keyspaces without a policy in their record have the policy 'none', as in Vitess v12, "
+            "which protects no acknowledged write"
         )
     return Adjusted(merged, problems, notes)
 

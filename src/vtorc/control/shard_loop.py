@@ -386,17 +386,19 @@ class ShardLoop:
         self._pauses.note(action.recovery, record.outcome, now)
         if not record.outcome.was_attempt:
             return
+        is_done = record.outcome is Outcome.SUCCEEDED
         self._attempts += [
             Attempt(
                 code=decision.finding.code,
                 recovery=action.recovery,
                 alias=decision.finding.alias,
                 ended_at=now,
-                succeeded=record.outcome is Outcome.SUCCEEDED,
+                succeeded=is_done,
                 cause=decision.finding.cause,
                 waits_for=record.waits_for,
                 refused_with=self.watch.view().holds if record.rule is Rule.HELD else None,
                 took=record.duration,
+                in_vain="" if is_done else record.sentence.removeprefix(f"{record.shard}: "),
             )
             for decision in action.decisions
         ]

@@ -13,7 +13,7 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.demo.demo_observer import Mark
 from vtorc.demo.faults import BY_KEY, fault_named
 from vtorc.demo.keyboard import keyboard
-from vtorc.demo.picture import Picture, ServerState, draw
+from vtorc.demo.picture import Picture, ServerState, draw, keys_of
 from vtorc.demo.remote import listening
 from vtorc.demo.running_demo import RunningDemo
 from vtorc.demo.screen import as_text, render
@@ -75,7 +75,7 @@ class InteractiveDemo:
         demo = self._demo
         up = int(time.monotonic() - demo.began)
         spec = demo.spec
-        return draw(
+        picture = draw(
             demo.observer,
             [ServerState(alias=t.alias, port=t.mysql_port, mysqld=t.mysqld_state) for t in demo.tablets],
             demo.writer.ledger,
@@ -83,6 +83,7 @@ class InteractiveDemo:
                 [
                     "vtorc demo",
                     *([] if demo.vtorc.is_running else ["VTORC HAS ENDED, r starts it"]),
+                    *(["TOPOLOGY SERVER IS DOWN, r starts it"] if demo.cluster.topo_is_down else []),
                     *(["MySQL simulated"] if demo.simulated else []),
                     str(demo.shard),
                     f"durability {spec.durability}",
@@ -92,14 +93,12 @@ class InteractiveDemo:
             ),
             ask=demo.ask_briefly,
             now=time.monotonic(),
-            keys=self._keys(),
+            keys=keys_of(self._picked, len(demo.tablets)),
             picked=self._picked,
         )
-
-    def _keys(self) -> str:
-        target = "primary" if self._picked is None else f"{self._picked.cell}-{self._picked.uid}"
-        last = min(9, len(self._demo.tablets))
-        return f" break {target}: {_OF_TABLET}  all: {_OF_ALL}  r mend  b rebuild  1-{last} pick  ? keys  q quit "
+        if demo.vtorc.is_running:
+            return picture
+        return replace(picture, mark=Mark.NO_ACTION, headline=f"as vtorc knew it last: {picture.headline}")
 
     def _press(self, key: str, group: asyncio.TaskGroup) -> None:
         if key.isdigit():
@@ -174,7 +173,7 @@ class InteractiveDemo:
 
     def _status(self, width: int) -> str:
         picture = self._picture()
-        shown = replace(picture, sentences=picture.sentences[-_STATUS_SENTENCES:], keys="")
+        shown = replace(picture, sentences=picture.sentences[-_STATUS_SENTENCES:], keys=())
         return as_text(shown, max(width, _LEAST_WIDTH))
 
 

@@ -10,6 +10,7 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.status import ThreadState
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.demo.demo_observer import DemoObserver, Mark, Sample, Sentence
+from vtorc.demo.faults import FAULTS
 from vtorc.demo.ledger import Ledger
 from vtorc.recovery.record import BegunRecovery
 from vtorc.recovery.runner import Judgement
@@ -44,7 +45,8 @@ class Picture:
     findings: Sequence[tuple[Mark, str]]
     ask: str
     sentences: Sequence[Sentence]
-    keys: str = ""
+    keys: Sequence[str] = ()
+    """Each key with what it does, as at the foot of the screen; empty where no key is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ def draw(
     title: str,
     ask: str,
     now: float,
-    keys: str = "",
+    keys: Sequence[str] = (),
     picked: TabletAlias | None = None,
 ) -> Picture:
     """Put the picture together; `ask` is the command that asks vtorc, and `now` is on the ledger's clock."""
@@ -84,6 +86,17 @@ def draw(
         sentences=tuple(observer.sentences),
         keys=keys,
     )
+
+
+def keys_of(picked: TabletAlias | None, tablets: int) -> list[str]:
+    """Return each key with what it does, while `picked` of so many tablets is chosen; None means the primary."""
+    target = "primary" if picked is None else f"{picked.cell}-{picked.uid}"
+    of_tablet, of_all = (
+        "  ".join(f"{fault.key} {fault.name}" for fault in FAULTS.values() if fault.of_tablet is whether)
+        for whether in (True, False)
+    )
+    others = f"r mend  b rebuild  1-{min(9, tablets)} pick  ? more  q quit"
+    return f"break {target}: {of_tablet}  all: {of_all}  {others}".split("  ")
 
 
 def _headline(judgement: Judgement | None, running: BegunRecovery | None) -> tuple[Mark, str]:
@@ -198,9 +211,14 @@ def _gtids(view: ShardView, tablet: TabletView, samples: Sequence[Sample]) -> st
         return f"{errant.count():,} errant"
     missing = before(of_primary, tablet.status_at).difference(status.received).count()
     if missing:
-        return f"lacks {missing:,}"
+        return f"lacks {_brief(missing)}"
     unapplied = status.received.difference(status.executed).count()
-    return f"{unapplied:,} to apply" if unapplied else "has all"
+    return f"{_brief(unapplied)} to apply" if unapplied else "has all"
+
+
+def _brief(count: int) -> str:
+    """Return a count in few characters: "3,926 to apply" was cut off on a screen of 80 columns."""
+    return str(count) if count < 1000 else f"{count // 1000:,}k"
 
 
 def _errant(executed: GtidSet, of_primary: Mapping[float, GtidSet], uuid: str) -> GtidSet:

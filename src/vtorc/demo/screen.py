@@ -39,13 +39,16 @@ _MYSQLD = {"running": ("●", "green"), "paused": ("‖", "yellow"), "down": ("�
 def render(picture: Picture, console: Console, *, height: int | None = None) -> RenderableType:
     """Draw the picture, with as many of the last sentences as fit into `height` lines; None means all of them."""
     head = _head(picture, console.width)
-    foot: list[RenderableType] = [Text(picture.keys, style="reverse", overflow="fold")] if picture.keys else []
+    foot = [Text(line, style="reverse") for line in _foot(picture.keys, console.width)]
     if height is None:
         return Group(*head, _sentences(picture.sentences), *foot)
-    left = max(0, height - len(_lines(console, [*head, *foot])))
+    # Long findings fill a small screen: the last keys stay, with which servers are mended and the demo is ended.
+    top = _lines(console, head)[: max(0, height - min(1, len(foot)))]
+    foot = foot[max(0, len(top) + len(foot) - height) :]
+    left = height - len(top) - len(foot)
     log = _lines(console, [_sentences(picture.sentences[-left:])])[-left:] if left else []
     blank: list[list[Segment]] = [[] for _ in range(left - len(log))]
-    return Group(*head, Segments([part for line in [*log, *blank] for part in (*line, Segment.line())]), *foot)
+    return Group(Segments([part for line in [*top, *log, *blank] for part in (*line, Segment.line())]), *foot)
 
 
 def as_text(picture: Picture, width: int) -> str:
@@ -96,6 +99,17 @@ def _row(line: TabletLine, cell: str, *, wide: bool) -> list[Text]:
         Text(line.semi_sync),
         Text(line.gtids),
     ]
+
+
+def _foot(keys: Sequence[str], width: int) -> list[str]:
+    """Return as many lines as the keys need; a key and what it does stay on one line."""
+    lines: list[str] = []
+    for key in keys:
+        if lines and len(lines[-1]) + len(key) <= width:
+            lines[-1] += f"{key}  "
+        else:
+            lines.append(f" {key}  ")
+    return [line.rstrip().ljust(width) for line in lines]
 
 
 def _labelled(label: str, texts: Sequence[RenderableType]) -> Table:

@@ -1,5 +1,7 @@
 """The forms of `/api/v1` that are about more than one thing: lists, rows of the fleet, and why a shard is as it is."""
 
+from collections import Counter
+from collections.abc import Collection, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -12,6 +14,10 @@ from vtorc.forms.hold import HoldForm
 from vtorc.forms.readiness import ReadinessForm
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import AcksForm, ShardForm
+from vtorc.forms.shard_states import STATE_URGENCY, ShardState
+
+_TROUBLED = (ShardState.REPAIRING.value, ShardState.STANDING_STILL.value)
+"""The states in which something is wrong."""
 
 Item = TypeVar("Item", bound=Form | msgspec.Raw)
 """A form, or one that is JSON already."""
@@ -137,6 +143,39 @@ class WhyForm(Form, frozen=True, kw_only=True):
     """The decisions about the shard and the whole fleet that were in force at that time; empty for now."""
     seen: ShardForm | None = None
     """The shard as vtorc saw it when it last decided about it before that time; None for now, and if it is not kept."""
+
+
+def fleet_sentence(shards: Collection[ShardForm]) -> str:
+    """Return how the shards are, the worst state first, and where something is wrong whether they take writes.
+
+    Without the writes it read as an outage where a replica was down: vtorc stands still then, and not the shard.
+    """
+    states: Counter[str] = Counter(shard.state for shard in shards)
+    told = [f"{states[state]:,} {state.replace('_', ' ')}" for state in STATE_URGENCY if states[state]]
+    if not told:
+        return "vtorc knows no shard yet"
+    if len(told) > 1:
+        sentence = f"{len(shards):,} shards: {', '.join(told)}"
+    else:
+        count, _, state = told[0].partition(" ")
+        sentence = f"the shard is {state}" if count == "1" else f"all {count} shards are {state}"
+    return "; ".join([sentence, *_writes(shards)])
+
+
+def _writes(shards: Collection[ShardForm]) -> Iterator[str]:
+    """Yield how many shards with a problem take no writes, or may take none; nothing where there is no problem.
+
+    A snapshot keyspace never has a primary.
+    """
+    troubled = Counter(
+        shard.takes_writes for shard in shards if shard.state in _TROUBLED and not shard.keyspace_is_snapshot
+    )
+    for takes_writes, one, more in ((False, "takes", "take"), (None, "may take", "may take")):
+        if count := troubled[takes_writes]:
+            subject = "it" if len(shards) == 1 else f"{count:,}"
+            yield f"{subject} {one if count == 1 else more} no writes"
+    if troubled.keys() == {True} and not any(shard.state == ShardState.UNKNOWN.value for shard in shards):
+        yield "it takes writes" if len(shards) == 1 else "every primary takes writes"
 
 
 def shard_row(shard: ShardForm) -> ShardRowForm:

@@ -1,12 +1,13 @@
 """The form of a shard: its state in one word and one sentence, its tablets, what is wrong, and what is done."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from msgspec import field
 
 from vtorc.core.decision.decisions import Decision
-from vtorc.core.detection.problems import PrimaryDoubt
+from vtorc.core.detection.problems import Code, PrimaryDoubt
 from vtorc.core.facts.records import KeyspaceType
 from vtorc.core.facts.views import ShardView
 from vtorc.forms.base import Form
@@ -144,6 +145,24 @@ def shard_form(
     )
 
 
+def lacking(shard: ShardForm, tablet: TabletForm) -> str:
+    """Return the transactions that a replica lacks and that are not on their way to it.
+
+    One that receives from the primary lacks, by the last answers, all that was committed between its own answer and
+    that of the primary: hundreds under writes, and operators took them for lag.
+    """
+    gtid, replication = tablet.gtid, tablet.replication
+    if gtid is None:
+        return ""
+    on_their_way = (
+        tablet.reach == "answers"
+        and replication is not None
+        and replication.io_thread == "running"
+        and replication.source_tablet == shard.primary
+    )
+    return "" if on_their_way else gtid.missing
+
+
 def shard_state(judgement: "Judgement") -> ShardState:
     """Return the state of a shard without a recovery in progress."""
     decisions = judgement.decisions
@@ -158,8 +177,11 @@ def _state(judgement: "Judgement", running: RunningForm | None) -> tuple[ShardSt
         return ShardState.REPAIRING, running.sentence
     state = shard_state(judgement)
     if decisions:
-        acting = next((decision for decision in decisions if decision.acts), None)
-        return state, _with_others(acting or decisions[0], decisions)
+        acting = (decision for decision in decisions if decision.acts)
+        in_doubt = (d for d in decisions if d.finding.problem.primary is not PrimaryDoubt.CERTAIN)
+        # A replica that waits for the primary stood first: "the primary comes first" told nothing of that one.
+        told = next(chain(acting, in_doubt), decisions[0])
+        return state, _with_others(told, decisions)
     if state is ShardState.UNKNOWN:
         return state, f"{view.shard}: none of its {len(view.tablets)} tablets has been asked yet"
     return state, healthy_sentence(view)
@@ -181,9 +203,12 @@ def healthy_sentence(view: ShardView) -> str:
 
 
 def _takes_writes(judgement: "Judgement") -> bool | None:
-    """Return whether the primary takes writes; None while a finding puts it in doubt, or it does not answer."""
+    """Return whether the primary takes writes; None while a finding puts it in doubt, or it does not answer.
+
+    One whose commits wait in vain takes none. It is not read-only, so the pages said "takes writes" beside the finding.
+    """
     primary = judgement.view.primary
-    if primary is None:
+    if primary is None or any(d.finding.code is Code.SHARD_TAKES_NO_WRITES for d in judgement.decisions):
         return False
     in_doubt = any(d.finding.problem.primary is not PrimaryDoubt.CERTAIN for d in judgement.decisions)
     status = primary.current_status

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from vtorc.cli.demo import main, parser
+from vtorc.demo.faults import FAULTS
 
 
 def test_the_defaults_are_a_small_semi_sync_cluster() -> None:
@@ -27,6 +28,20 @@ def test_the_folder_of_a_demo_may_stand_on_either_side_of_the_command() -> None:
     assert parser().parse_args(["--dir", "x", "kill", "primary"]).dir == Path("x")
     options = parser().parse_args(["kill", "zone1-101", "--dir", "x"])
     assert (options.command, options.tablet, options.dir) == ("kill", "zone1-101", Path("x"))
+
+
+@pytest.mark.parametrize("columns", ["1", "80", "200"])
+def test_the_faults_are_explained_in_a_column_of_their_own(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each fault begins a line, the longest name included, and its words are wrapped beside it."""
+    monkeypatch.setenv("COLUMNS", columns)
+    with pytest.raises(SystemExit):
+        main(["break", "--help"])
+    lines = capsys.readouterr().out.split("faults:\n")[1].splitlines()
+    assert [line.split()[0] for line in lines if line[2] != " "] == list(FAULTS)
+    assert all(line[20:22].isspace() and not line[22].isspace() for line in lines)
+    assert max(map(len, lines)) <= max(60, int(columns) - 2)
 
 
 @pytest.mark.parametrize(

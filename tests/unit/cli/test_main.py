@@ -87,7 +87,16 @@ def test_each_command_has_its_module(name: str, capsys: pytest.CaptureFixture[st
     assert f"vtorc {name}" in capsys.readouterr().out
 
 
-def test_refuses_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """A first word that is no flag and no command is refused by name."""
-    assert main(["demno"]) == 2
-    assert capsys.readouterr().err.startswith("vtorc: unknown command 'demno'; ")
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("demno", "did you mean 'vtorc demo'?"),
+        ("status", "did you mean 'vtorc ctl status'?"),
+        ("statsu", "did you mean 'vtorc ctl status'?"),
+        ("zzz", "expected flags or 'vtorc demo' or 'vtorc sim' or 'vtorc ctl' or 'vtorc history'"),
+    ],
+)
+def test_refuses_an_unknown_command(word: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A first word that is no flag and no command is refused by name, with the command that it may be."""
+    assert main([word]) == 2
+    assert capsys.readouterr().err == f"vtorc: unknown command '{word}'; {hint}\n"

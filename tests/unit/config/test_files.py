@@ -35,7 +35,8 @@ def test_runs_keyspaces_without_policy_as_v12_did(tmp_path: Path) -> None:
     """A v12 file without Durability gets v12's default for it, and a note."""
     found = loaded(tmp_path, file=SEED)
     assert found.settings.durability == "none"
-    assert any("has no Durability" in note for note in found.notes)
+    assert any("without Durability" in note for note in found.notes)
+    assert found.sources["durability"] == 'orc_config.json, which has no key "Durability"'
 
 
 @pytest.mark.parametrize("file", [{}, {"RecoveryPeriodBlockSeconds": 1}, {"Durability": ""}])
@@ -257,6 +258,18 @@ def test_passes_over_unknown_keys_loudly(tmp_path: Path) -> None:
         '"durability-params"',
         'orc_config.json: unknown key "Zzz" has no effect',
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("PreventCrossDataCenterMasterFailover", 'Vitess calls it "PreventCrossDataCenterPrimaryFailover"'),
+        ("KVClusterMasterPrefix", 'Vitess calls it "KVClusterPrimaryPrefix", which has none either'),
+    ],
+)
+def test_names_the_newer_spelling_of_a_key_of_orchestrator(key: str, hint: str, tmp_path: Path) -> None:
+    """A key of orchestrator is answered with the name that Vitess gave it, and with no other that looks like it."""
+    assert loaded(tmp_path, file={key: True}).notes == (f'orc_config.json: unknown key "{key}" has no effect; {hint}',)
 
 
 def test_names_keys_without_effect(tmp_path: Path) -> None:

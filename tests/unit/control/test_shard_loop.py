@@ -245,7 +245,7 @@ class Rig:
             began=0,
             duration=self.takes,
             outcome=self.ends(),
-            sentence="it ended",
+            sentence=f"{self.watch.shard}: it ended",
             rule=self.refused_by,
             waits_for=self.waits_for,
         )
@@ -534,6 +534,19 @@ def test_an_attempt_is_remembered_with_all_that_decides_about_the_next(monkeypat
         (finding,) = (decision.finding for decision in rig.loop.decisions)
         assert (attempt.cause, attempt.code) == (finding.cause, finding.code)
         assert attempt.cause
+
+    at_now(monkeypatch, main)
+
+
+@pytest.mark.parametrize(("outcome", "in_vain"), [(Outcome.REFUSED, "it ended"), (Outcome.SUCCEEDED, "")])
+def test_an_attempt_in_vain_is_remembered_with_its_reason(monkeypatch: Patch, outcome: Outcome, in_vain: str) -> None:
+    """The decisions that follow are about the same shard, and name it themselves."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.ends = lambda: outcome
+        await rig.for_seconds(1.5)
+        assert rig.loop._attempts[0].in_vain == in_vain
 
     at_now(monkeypatch, main)
 

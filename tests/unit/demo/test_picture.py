@@ -8,10 +8,11 @@ from rich.console import Console
 
 from tests.unit.demo.shards import A, B, C, cut_off, failing, healthy, judge, primary, replica, stopped, written
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import TabletView
 from vtorc.demo.demo_observer import DemoObserver, Mark, Sentence
 from vtorc.demo.ledger import Ledger
-from vtorc.demo.picture import UNKNOWN, Picture, ServerState, TabletLine, draw
+from vtorc.demo.picture import UNKNOWN, Picture, ServerState, TabletLine, draw, keys_of
 from vtorc.demo.screen import as_text, render
 from vtorc.recovery.runner import Judgement
 
@@ -71,6 +72,7 @@ def test_a_problem_without_a_remedy_is_doing_nothing() -> None:
         (replica(C, acks=False), "replica", "0 s", "off", "has all"),
         (replica(C, received=written(58)), "replica", "0 s", "acks", "8 to apply"),
         (replica(C, executed=written(43)), "replica", "0 s", "acks", "lacks 7"),
+        (replica(C, received=written(4000)), "replica", "0 s", "acks", "3k to apply"),
         (replica(C, executed=written(50).union(ELSEWHERE)), "replica", "0 s", "acks", "1 errant"),
         (cut_off(replica(C)), "replica", "trying", "acks", "has all"),
         (stopped(replica(C)), "replica", "stopped", "acks", "has all"),
@@ -128,7 +130,7 @@ def _full(sentences: int) -> Picture:
     picture = _draw(judge(failing(primary()), cut_off(replica(B)), cut_off(replica(C))))
     at = datetime(2026, 11, 22, 3, 12, 7).astimezone()
     said = [Sentence(at, Mark.REPAIR, f"{number} {LONG}") for number in range(sentences)]
-    return replace(picture, sentences=said, keys=" k kill primary  q quit ")
+    return replace(picture, sentences=said, keys=("k kill primary", "q quit"))
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 20)])
@@ -140,6 +142,27 @@ def test_the_screen_is_filled_and_not_overfilled(width: int, height: int) -> Non
         assert len(lines) == height
         assert "".join(part.text for part in lines[-1]).strip() == "k kill primary  q quit"
         assert max(sum(part.cell_length for part in line) for line in lines) <= width
+
+
+@pytest.mark.parametrize("picked", [None, A])
+def test_the_keys_fit_three_lines_of_80_columns(picked: TabletAlias | None) -> None:
+    """Each key stands beside the name of what it does, and no key is cut off or parted from that."""
+    console = Console(width=80, height=24, color_system=None)
+    keys = keys_of(picked, 3)
+    drawn = console.render_lines(render(replace(_full(50), keys=keys), console, height=24), pad=False)
+    foot = ["".join(part.text for part in line).strip() for line in drawn[-3:]]
+    assert foot[0].startswith(f"break {'zone1-101' if picked else 'primary'}: k kill-mysqld  p stop-mysqld  ")
+    assert "  ".join(foot).split("  ") == keys
+
+
+def test_long_findings_leave_the_keys_that_mend() -> None:
+    """Where they fill the screen, the last line of keys still stands at its foot."""
+    console = Console(width=80, height=24, color_system=None)
+    findings = [(Mark.NO_ACTION, LONG)] * 4
+    picture = replace(_full(0), findings=findings, keys=keys_of(None, 3))
+    lines = console.render_lines(render(picture, console, height=24), pad=False)
+    assert len(lines) == 24
+    assert "r mend" in "".join(part.text for part in lines[-1])
 
 
 def test_a_terminal_that_is_too_small_still_shows_the_state() -> None:

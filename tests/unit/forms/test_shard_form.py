@@ -23,10 +23,12 @@ from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
 from vtorc.core.facts.durability import policy
-from vtorc.core.facts.views import ShardView
+from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.last_probe import ProbeFailure
+from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.forms.direct import DirectForm
 from vtorc.forms.frames import ShardFrame, decode_frame, encode
-from vtorc.forms.shard import ShardForm, shard_form
+from vtorc.forms.shard import ShardForm, lacking, shard_form
 from vtorc.forms.tablet import Moment
 from vtorc.recovery.runner import Judgement
 
@@ -65,6 +67,20 @@ def form(view: ShardView) -> ShardForm:
             "zone2-0000000102 answers that its MySQL is down; doing nothing",
             True,
             id="a dead replica",
+        ),
+        pytest.param(
+            shard(failing(primary(), ProbeFailure.REFUSED), replica(R1), replica(R2, of=None)),
+            "standing_still",
+            "commerce/0: zone1-0000000100 refuses connections, but zone1-0000000101 still receives from it",
+            None,
+            id="a primary for which a repair waits",
+        ),
+        pytest.param(
+            shard(primary(wait_for=2, clients=1), replica(R1)),
+            "standing_still",
+            "zone1-0000000100 takes no writes, because its commits wait for 2 acknowledgements",
+            False,
+            id="commits that wait in vain",
         ),
         pytest.param(
             shard(unprobed(primary()), unprobed(replica(R1))),
@@ -186,3 +202,23 @@ def test_what_mysql_did_not_tell_is_no_value() -> None:
     assert shown[0].direct is not None
     assert (shown[0].direct.server_uuid, shown[0].direct.read_only, shown[0].direct.executed) == ("", None, None)
     assert shown[1].direct is None
+
+
+@pytest.mark.parametrize(
+    ("tablet", "told"),
+    [
+        pytest.param(replica(R1, executed="100:1-40", received="100:1-40"), "", id="receives"),
+        pytest.param(replica(R1, executed="100:1-40", received="100:1-40", io=CONNECTING), "100:41-50", id="connects"),
+        pytest.param(failing(replica(R1, executed="100:1-40", received="100:1-40")), "100:41-50", id="does not answer"),
+        pytest.param(
+            replica(R1, executed="100:1-40", received="100:1-40", of=R2), "100:41-50", id="receives from another tablet"
+        ),
+    ],
+)
+def test_a_replica_lacks_what_is_not_on_its_way(tablet: TabletView, told: str) -> None:
+    """Under writes each replica is some transactions behind an answer of its primary that came later."""
+    made = form(shard(primary(executed="100:1-50"), tablet, replica(R2)))
+    behind = next(one for one in made.tablets if one.alias == "zone1-0000000101")
+    assert behind.gtid is not None
+    assert GtidSet.parse(behind.gtid.missing) == gtids("100:41-50")
+    assert GtidSet.parse(lacking(made, behind)) == gtids(told)

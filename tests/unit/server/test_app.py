@@ -109,7 +109,9 @@ async def test_the_status_counts_the_shards_and_the_silence() -> None:
     memory = told_memory(now=0.0)
     answer = await ask_app(make_app(memory, RecordedAsk()), "/api/v1/status")
     assert answer.json["states"] == {"healthy": 2, "repairing": 1, "standing_still": 0, "unknown": 0}
-    assert answer.json["sentence"].startswith("3 shards: 2 healthy, 1 repairing; vtorc was not heard for")
+    assert answer.json["sentence"].startswith(
+        "3 shards: 1 repairing, 2 healthy; 1 may take no writes; vtorc was not heard for"
+    )
 
 
 async def test_nothing_is_told_before_all_is_known() -> None:

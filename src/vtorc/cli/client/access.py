@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from vtorc.cli.client.api import segment, shard_path
 from vtorc.cli.client.errors import WrongWords
-from vtorc.cli.client.layout import wrapped
+from vtorc.cli.client.layout import clock_time, wrapped
 from vtorc.cli.client.session import ExitCode, Session
 from vtorc.core.facts.holds import parse_length
 from vtorc.errors import HoldParseError
@@ -94,9 +94,10 @@ def _audit_lines(items: Sequence[AuditForm], width: int) -> list[str]:
     lines: list[str] = []
     for item in items:
         times = f" {item.times} times" if item.times > 1 else ""
-        reason = f" (reason: {item.reason})" if item.reason else ""
+        is_told = item.sentence.endswith(f": {item.reason}")
+        reason = f" (reason: {item.reason})" if item.reason and not is_told else ""
         lines += [
-            f"{item.at}  {item.action} {item.result}{times}",
+            f"{clock_time(item.at)}  {item.action} {item.result}{times}",
             *wrapped(
                 f"{item.actor}, known by {item.means.value}, from {item.origin or 'a socket'}", width, indent="  "
             ),

@@ -62,12 +62,20 @@ def run(options: argparse.Namespace) -> int:
 
 
 def status(session: Session, options: argparse.Namespace) -> ExitCode:
-    """Show the state of all shards at a glance, and those that are not ready; returns 1 if one is not healthy."""
+    """Show the state of all shards at a glance, those that are not ready, and the last recovery.
+
+    Returns 1 if a shard is not healthy.
+    """
     answer = session.client.get("status")
     form = answer.read(StatusForm)
     has_trouble = any(count for state, count in form.states.items() if state != "healthy")
-    rows = _rows(session, {}).items if not session.wants_json else []
-    session.tell(answer.body, status_lines(form, rows, session.client.address.text, session.width))
+    if session.wants_json:
+        session.screen.write(document(answer.body))
+    else:
+        rows = _rows(session, {}).items
+        ended = session.client.get("recoveries", {"limit": "1"}).read(ListForm[RecoveryForm]).items
+        last = next(iter(ended), None)
+        session.screen.say(status_lines(form, rows, session.client.address.text, session.width, last=last))
     return ExitCode.PROBLEMS if has_trouble else ExitCode.DONE
 
 

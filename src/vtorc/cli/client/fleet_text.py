@@ -13,14 +13,21 @@ from vtorc.cli.client.layout import (
     state_words,
     wrapped,
 )
+from vtorc.cli.client.recovery_text import last_lines
 from vtorc.core.facts.holds import Purpose
 from vtorc.forms.findings import SEVERITIES, FindingForm
 from vtorc.forms.fleet import ShardRowForm, StatusForm
+from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.shard_states import STATE_MARKS
 
 
-def status_lines(status: StatusForm, rows: Sequence[ShardRowForm], address: str, width: int) -> list[str]:
-    """Return the whole at a glance: one sentence, the counts, what holds for all, and the shards with problems."""
+def status_lines(
+    status: StatusForm, rows: Sequence[ShardRowForm], address: str, width: int, *, last: RecoveryForm | None = None
+) -> list[str]:
+    """Return the whole at a glance: one sentence, the counts, what holds for all, and the shards with problems.
+
+    `last` is the recovery that ended last; None if there was none. It answers what vtorc has done about the alert.
+    """
     counts = [(state_words(state), f"{status.states.get(state, 0):,}") for state in STATE_MARKS]
     return [
         *wrapped(status.sentence, width),
@@ -33,6 +40,7 @@ def status_lines(status: StatusForm, rows: Sequence[ShardRowForm], address: str,
         ),
         *_with_space_before(row_details(rows, width)),
         *_with_space_before([line for row in rows if row.ready is False for line in _unready(row, width)]),
+        *_with_space_before(last_lines(last, width) if last is not None else []),
     ]
 
 

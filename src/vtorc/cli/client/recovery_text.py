@@ -26,6 +26,13 @@ def outcome_lines(recovery: RecoveryForm, width: int) -> list[str]:
     ]
 
 
+def last_lines(recovery: RecoveryForm, width: int) -> list[str]:
+    """Return the latest recovery in one sentence, with the command that tells all of it."""
+    how = f"{recovery.shard}: {recovery.kind} for {_cause(recovery)}: {recovery.outcome}"
+    text = f"last recovery, {clock_time(recovery.began)}: {how}; vtorc{TIE}ctl{TIE}recovery{TIE}{recovery.id}"
+    return wrapped(text, width, indent="  ", first=_mark(recovery))
+
+
 def _seen(recovery: RecoveryForm) -> str | None:
     """Return the operator that acknowledged a recovery and the comment; None if none did."""
     seen = recovery.acknowledgement

@@ -21,7 +21,7 @@ from vtorc.cli.client.recovery_text import outcome_lines
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.forms.fleet import InForceForm, WhyForm
 from vtorc.forms.frames import DecisionFrame
-from vtorc.forms.shard import ShardForm
+from vtorc.forms.shard import ShardForm, lacking
 from vtorc.forms.tablet import ReplicationForm, TabletForm
 
 RECENT = 10
@@ -159,7 +159,7 @@ def _gtid_words(shard: ShardForm, tablet: TabletForm) -> list[str]:
         return []
     primary_answers = any(each.is_primary and each.reach == "answers" for each in shard.tablets)
     beyond = ("errant:", tablet.gtid.errant) if primary_answers else ("not on the primary:", tablet.gtid.not_on_primary)
-    told = (("lacks", tablet.gtid.missing), beyond)
+    told = (("lacks", lacking(shard, tablet)), beyond)
     return [f"{words} {GtidSet.parse(gtids).count():,}" for words, gtids in told if gtids]
 
 

@@ -58,6 +58,8 @@ class Attempt:
     """The state that must change before another try, as the finding said; empty where time alone may do."""
     took: float = 0.0
     """Seconds from its decision to its end."""
+    in_vain: str = ""
+    """Why it ended without success, in words; empty if it succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,13 @@ class AttemptHistory:
         left = futile[-1].ended_at + pause - self.now
         if left <= 0:
             return None
+        # The refusal names the tablets to bring back. Without it, the sentence of a shard without writes told nothing
+        # that an operator could do.
+        times = "once" if len(futile) == 1 else f"{len(futile)} times"
+        last = f"; last time: {futile[-1].in_vain}" if futile[-1].in_vain else ""
         return (
             Rule.BACKOFF,
-            f"{finding.code.value} was tried {len(futile)} times without lasting effect; the next attempt is in "
-            f"{left:.1f} s",
+            f"{finding.code.value} was tried {times} without lasting effect; the next attempt is in {left:.1f} s{last}",
         )
 
     def _why_not_replace_again(self, finding: Finding) -> str:

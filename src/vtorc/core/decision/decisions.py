@@ -362,9 +362,11 @@ class _Decider:
         if primary is None or primary.failure not in _MAY_BE_GONE:
             if primary is not None and primary.direct is not None and not primary.has_shown_life(since=-math.inf):
                 return Rule.NO_REMEDY, "its replicas still receive from it, and what vtorc alone sees proves no death"
+            is_gone = primary is not None and primary.failure is ProbeFailure.REFUSED
+            start = ": start that, as vtgate sends it no query meanwhile" if is_gone else ""
             return (
                 Rule.NO_REMEDY,
-                "its replicas still receive from it, so it takes writes; only its tablet manager fails",
+                f"its replicas still receive from it, so it takes writes; only its tablet manager fails{start}",
             )
         if primary.has_shown_life(since=self.now - SHOWS_LIFE_FOR):
             return Rule.NO_REMEDY, "its MySQL takes connections of vtorc, and a replica could tell no more than that"

@@ -125,7 +125,8 @@ class LostPrimary(ShardCheck):
             code = Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS if evidence.are_broken else Code.UNREACHABLE_PRIMARY
             confirmed = self._may_count_as_lost(primary) and not evidence.outdated
             confirmed = confirmed and not self._may_fall_quiet(primary, evidence)
-            what = f"{how}, but {names(evidence.receiving)} still receives from it"
+            receive = "receives" if len(evidence.receiving) == 1 else "receive"
+            what = f"{how}, but {names(evidence.receiving)} still {receive} from it"
             return self.found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **text)
         if not evidence.replicas and (others := self._successors(primary)):
             return self._without_replicas(primary, others, text)

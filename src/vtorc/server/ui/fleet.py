@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 
 from msgspec import Meta, structs
 
+from vtorc.forms.fleet import fleet_sentence
 from vtorc.forms.shard import ShardForm
-from vtorc.forms.shard_states import STATE_URGENCY, STATE_WORDS
-from vtorc.server.ui.words import lag, plural
+from vtorc.forms.shard_states import STATE_URGENCY
+from vtorc.server.ui.words import capitalized, lag
 from vtorc.server.v1.shard_list import ShardsQuery, is_wanted
 
 FIRST_ROWS = 80
@@ -94,7 +95,7 @@ def fleet_head(shards: Mapping[str, ShardForm]) -> FleetHead:
     counts = dict.fromkeys(STATE_URGENCY, 0)
     for shard in shards.values():
         counts[shard.state] += 1
-    return FleetHead(sentence=_sentence(counts), counts=counts, total=len(shards))
+    return FleetHead(sentence=f"{capitalized(fleet_sentence(shards.values()))}.", counts=counts, total=len(shards))
 
 
 def fleet_page(shards: Mapping[str, ShardForm], query: FleetQuery) -> FleetPage:
@@ -157,16 +158,3 @@ def _loss(shard: ShardForm, cell: str) -> str:
 def _next_page(query: FleetQuery) -> str:
     given = {name: value for name, value in structs.asdict(query).items() if name in _FILTERS and value is not None}
     return urlencode({**given, "after": query.after + FIRST_ROWS})
-
-
-def _sentence(counts: dict[str, int]) -> str:
-    total = sum(counts.values())
-    if not total:
-        return "vtorc knows no shard yet."
-    troubled = {state: count for state, count in counts.items() if count and state != "healthy"}
-    if total == 1:
-        return f"The shard is {STATE_WORDS[next(iter(troubled), 'healthy')]}."
-    if not troubled:
-        return f"All {plural(total, 'shard')} are healthy."
-    told = ", ".join(f"{count:,} {STATE_WORDS[state]}" for state, count in troubled.items())
-    return f"Of {plural(total, 'shard')}: {told}; {counts['healthy']:,} healthy."

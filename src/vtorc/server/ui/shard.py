@@ -8,8 +8,8 @@ from vtorc.forms.fleet import WhyForm
 from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.hold import HoldForm
 from vtorc.forms.recovery import RecoveryForm
-from vtorc.forms.shard import ShardForm
-from vtorc.forms.tablet import ReplicationForm, TabletForm
+from vtorc.forms.shard import ShardForm, lacking
+from vtorc.forms.tablet import ReplicationForm, SemiSyncForm, TabletForm
 from vtorc.server.ui.words import clock_time, lag, plural
 
 RECENT = 10
@@ -155,8 +155,8 @@ def _card(shard: ShardForm, tablet: TabletForm) -> Card:
         source=replication.source_tablet if replication is not None and not tablet.is_primary else None,
         edge=_edge(replication),
         acknowledges=acknowledges and not tablet.is_primary,
-        facts=_tablet_facts(tablet),
-        gtids=_gtids(tablet),
+        facts=_tablet_facts(shard, tablet),
+        gtids=_gtids(shard, tablet),
         errors=[error for error in (replication.io_error, replication.sql_error) if error] if replication else [],
         wins=ready is not None and ready.winner == tablet.alias,
         why_not=why_not,
@@ -192,7 +192,7 @@ def _edge(replication: ReplicationForm | None) -> str:
     return replication.io_thread if replication.io_thread in ("running", "connecting") else "stopped"
 
 
-def _tablet_facts(tablet: TabletForm) -> list[tuple[str, str]]:
+def _tablet_facts(shard: ShardForm, tablet: TabletForm) -> list[tuple[str, str]]:
     facts = [("MySQL", tablet.version or "–")]
     if tablet.reach != "answers" and tablet.answered_at is not None:
         facts.append(("Last answer", clock_time(tablet.answered_at)))
@@ -202,25 +202,29 @@ def _tablet_facts(tablet: TabletForm) -> list[tuple[str, str]]:
         if replication.delay_seconds:
             facts.append(("Delay", f"{replication.delay_seconds} s on purpose"))
     if semi_sync is not None and tablet.is_primary:
-        facts.append(("Semi-sync", _waits(semi_sync.is_waiting, semi_sync.clients)))
+        facts.append(("Semi-sync", _waits(semi_sync)))
     elif semi_sync is not None:
         facts.append(("Semi-sync", "acknowledges" if semi_sync.is_acknowledging else "does not acknowledge"))
-    if tablet.is_primary and tablet.read_only is not None:
-        facts.append(("Writes", "refused" if tablet.read_only else "taken"))
+    if tablet.is_primary:
+        facts.append(("Writes", {True: "taken", False: "not taken", None: "in doubt"}[shard.takes_writes]))
     return facts
 
 
-def _waits(is_waiting: bool | None, clients: int | None) -> str:
-    known = f", {plural(clients, 'client')}" if clients is not None else ""
-    return f"commits wait{known}" if is_waiting else f"commits do not wait{known}"
+def _waits(semi_sync: SemiSyncForm) -> str:
+    """Say how many acknowledgements a commit needs; "commits wait" alone was read as an outage."""
+    of = f" of {plural(semi_sync.clients, 'client')}" if semi_sync.clients is not None else ""
+    if not semi_sync.is_waiting:
+        return "commits need no ack"
+    count = semi_sync.wait_for_replica_count
+    return f"commits need {plural(count, 'ack') if count else 'acks'}{of}"
 
 
-def _gtids(tablet: TabletForm) -> list[tuple[str, str, str]]:
+def _gtids(shard: ShardForm, tablet: TabletForm) -> list[tuple[str, str, str]]:
     gtid = tablet.gtid
     if gtid is None or tablet.is_primary:
         return []
     told = (
-        ("missing", gtid.missing, "of the primary not received when last asked"),
+        ("missing", lacking(shard, tablet), "of the primary not received when last asked"),
         ("to-apply", gtid.to_apply, "received and not applied"),
         ("errant", gtid.errant, "errant: the primary lacks them"),
     )

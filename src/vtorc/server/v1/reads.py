@@ -1,12 +1,12 @@
 """The answers of `/api/v1` that come from memory, but for the list of shards."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from msgspec import structs
 
 from vtorc.forms.findings import FindingForm
-from vtorc.forms.fleet import ListForm, StatusForm, WhyForm
+from vtorc.forms.fleet import ListForm, StatusForm, WhyForm, fleet_sentence
 from vtorc.forms.frames import DecisionFrame, ProblemForm
 from vtorc.forms.hold import HoldForm
 from vtorc.forms.readiness import unready_finding
@@ -60,7 +60,7 @@ def status(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Stat
         **structs.asdict(told),
         states=states,
         holds=_holds(memory),
-        sentence=_fleet_sentence(states, allowed=told.recoveries_allowed, silence=silence),
+        sentence=_sentence(memory.shards.values(), allowed=told.recoveries_allowed, silence=silence),
         control_heard_seconds=silence,
         revision=memory.revision,
     )
@@ -180,11 +180,8 @@ def _recoveries(memory: ServerMemory, name: str, limit: int) -> list[RecoveryFor
     return [ended for ended, _ in zip(chosen, range(limit), strict=False)]
 
 
-def _fleet_sentence(states: Mapping[str, int], *, allowed: bool, silence: float) -> str:
-    count = sum(states.values())
-    parts = [f"{number} {STATE_WORDS[state]}" for state, number in states.items() if number]
-    shards = f"{count} {'shard' if count == 1 else 'shards'}"
-    sentence = f"{shards}: {', '.join(parts)}" if parts else "the topology server has no shard that vtorc knows"
+def _sentence(shards: Collection[ShardForm], *, allowed: bool, silence: float) -> str:
+    sentence = fleet_sentence(shards)
     if not allowed:
         sentence += "; recoveries are off (--allow-recovery=false, or an operator stopped them)"
     if silence > SILENT_AFTER:

@@ -80,7 +80,7 @@ def status_form(**changes: object) -> StatusForm:
     form = StatusForm(
         **structs.asdict(status()),
         states={"healthy": 2, "repairing": 0, "standing_still": 0, "unknown": 0},
-        sentence="2 shards: 2 healthy",
+        sentence="all 2 shards are healthy",
         control_heard_seconds=0.1,
         revision=3,
     )

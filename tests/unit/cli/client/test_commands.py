@@ -86,6 +86,7 @@ def server(vtorc: _Vtorc, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServe
 
 READS = [
     (["status"], "1 shard: 1 {state}"),
+    (["status"], "vtorc ctl recovery old"),
     (["shards"], "commerce/0"),
     (["topology", "commerce/0"], "`- zone3-0000000103"),
     (["why", "commerce/0"], "Recent decisions"),

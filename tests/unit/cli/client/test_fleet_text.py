@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from tests.unit.cli.client.samples import HEALTHY, LOST, REFUSED, UNREADY, readiness, shard, status_form
+from tests.unit.cli.client.samples import HEALTHY, LOST, REFUSED, UNREADY, readiness, recovery, shard, status_form
 from vtorc.cli.client.fleet_text import problems_lines, shards_lines, status_lines
 from vtorc.forms.fleet import StatusForm, shard_row
 from vtorc.forms.frames import AnnouncementForm
@@ -20,7 +20,7 @@ ROWS = [
 def test_the_status_of_healthy_shards() -> None:
     """The sentence comes first, then the counts, then which vtorc says so."""
     assert status_lines(status_form(), [], ADDRESS, 80) == [
-        "2 shards: 2 healthy",
+        "all 2 shards are healthy",
         "",
         "  ● healthy         2",
         "  ▲ repairing       0",
@@ -47,6 +47,15 @@ def test_the_status_names_shards_that_are_not_ready() -> None:
         "",
         "✗ customer/-80 is not ready for the death of its primary: emergency reparents are disabled",
         "  (allow-emergency-reparent)",
+    ]
+
+
+def test_the_status_ends_with_the_last_recovery() -> None:
+    """It is told in short, with the command that shows all of it in one piece."""
+    assert status_lines(status_form(), [], ADDRESS, 80, last=recovery())[-3:] == [
+        "",
+        "● last recovery, 2025-11-30 00:00:00Z: commerce/0: RecoverDeadPrimary for",
+        "  DeadPrimary: succeeded; vtorc ctl recovery 1764460800000000000",
     ]
 
 

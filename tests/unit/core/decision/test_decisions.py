@@ -887,6 +887,24 @@ def test_pauses_double_and_then_an_operator_is_called(tries: int) -> None:
         assert decision.escalated == (tries >= ESCALATE_AFTER)
 
 
+@pytest.mark.parametrize(
+    ("reasons", "told"),
+    [
+        ([""], "doing nothing: DeadPrimary was tried once without lasting effect; the next attempt is in 0.5 s"),
+        (
+            ["no lock", "not promoting: reach zone1-101"],
+            "tried 2 times without lasting effect; the next attempt is in "
+            "1.0 s; last time: not promoting: reach zone1-101",
+        ),
+    ],
+)
+def test_a_pause_tells_why_the_last_try_was_in_vain(reasons: list[str], told: str) -> None:
+    """The sentence of a shard without writes names what an operator has to bring back, and not only the tries."""
+    attempts = [replace(tried(Code.DEAD_PRIMARY, P, 0.0)[0], in_vain=reason) for reason in reasons]
+    limits = DecisionLimits(attempts=tuple(attempts))
+    assert about(dead(), Code.DEAD_PRIMARY, limits=limits).sentence.endswith(told)
+
+
 def test_a_problem_that_never_ends_is_tried_for_ever() -> None:
     """After thousands of tries the pause is still the longest one."""
     limits = DecisionLimits(attempts=tried(Code.DEAD_PRIMARY, P, *[LAST_BACKOFF] * 5000))

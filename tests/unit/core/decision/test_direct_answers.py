@@ -157,8 +157,11 @@ def test_no_replica_is_made_to_reconnect_to_a_mysql_that_just_took_a_connection(
 @pytest.mark.parametrize(
     ("direct", "why"),
     [
-        (None, "so it takes writes; only its tablet manager fails"),
-        (lives(), "so it takes writes; only its tablet manager fails"),
+        (None, "so it takes writes; only its tablet manager fails: start that, as vtgate sends it no query meanwhile"),
+        (
+            lives(),
+            "so it takes writes; only its tablet manager fails: start that, as vtgate sends it no query meanwhile",
+        ),
         (SILENT, "and what vtorc alone sees proves no death"),
         (GONE, "and what vtorc alone sees proves no death"),
     ],
@@ -171,6 +174,13 @@ def test_a_primary_that_streams_is_not_said_to_take_writes_if_its_mysql_shows_no
     decision = decided(lost(direct, replica(R1), replica(R2), failure=ProbeFailure.REFUSED))[0]
     assert decision.rule is Rule.NO_REMEDY
     assert decision.sentence.endswith(why)
+
+
+def test_a_tablet_manager_that_answers_with_an_error_is_not_to_be_started() -> None:
+    """It runs, so that a start would change nothing."""
+    decision = decided(lost(None, replica(R1), replica(R2), failure=ProbeFailure.ERROR))[0]
+    assert decision.sentence.endswith("so it takes writes; only its tablet manager fails")
+    assert "zone1-0000000101, zone2-0000000200 still receive from it" in decision.sentence
 
 
 RECEIVES = replica(R2)

@@ -57,7 +57,8 @@ function takeTop(part, key) {
 }
 
 function offerToSort() {
-  button.hidden = moved.size === 0;
+  const isAlone = rows?.names.length === 1 && moved.size === 1 && moved.has(rows.names[0]);
+  button.hidden = moved.size === 0 || isAlone;
   button.textContent = moved.size === 1 ? "1 shard has changed: sort again" : `${moved.size} shards have changed: sort again`;
 }
 
