@@ -25,8 +25,6 @@ _LEAST_PAUSE = 0.1
 _MOST_PAUSE = 0.5
 _STATUS_SENTENCES = 12
 _LEAST_WIDTH = 60
-_OF_TABLET = " ".join(key for key, fault in BY_KEY.items() if fault.of_tablet)
-_OF_ALL = " ".join(key for key, fault in BY_KEY.items() if not fault.of_tablet)
 
 
 class InteractiveDemo:
