@@ -142,17 +142,6 @@ class TopoConn(Protocol):
         ...
 
 
-def join(root: str, path: str) -> str:
-    """Return the key of a path below a root; the root keeps a leading slash, doubled slashes become one."""
-    parts = [part for part in f"{root}/{path}".split("/") if part]
-    return ("/" if root.startswith("/") else "") + "/".join(parts)
-
-
-def below(key: str) -> str:
-    """Return the prefix of all keys below a key; the root `/` ends with its slash already."""
-    return key if key.endswith("/") else f"{key}/"
-
-
 def differences(before: Mapping[str, Stored], now: Mapping[str, Stored]) -> list[RecordChange]:
     """Return the differences between two states by path: changed and new records, then deleted ones."""
     changed = [RecordChange(path, stored) for path, stored in now.items() if before.get(path) != stored]

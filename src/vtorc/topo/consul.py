@@ -11,12 +11,13 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from vtorc.errors import BadVersion, LockHeld, NodeExists, NoNode
-from vtorc.topo.conn import RecordChange, Stored, TopoLock, Version, differences, join
+from vtorc.topo.conn import RecordChange, Stored, TopoLock, Version, differences
 from vtorc.topo.consul_access import ConsulAccess
 from vtorc.topo.consul_client import ConsulClient, ConsulReply
 from vtorc.topo.consul_lock import ConsulLocks, Request, encoded, operation, transaction
 from vtorc.topo.lease import OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
+from vtorc.topo.root import TopoRoot
 
 _READ = {"consistent": ""}
 _READ_ALL = {"recurse": "", "consistent": ""}
@@ -29,38 +30,38 @@ class ConsulConn:
 
     def __init__(self, client: ConsulClient, root: str, access: ConsulAccess) -> None:
         self._client = client
-        self._root = root.strip("/")
+        self._root = TopoRoot(root.strip("/"))
         self._wait = access.watch_wait
         self._locks = OwnedLocks()
         self._taking = ConsulLocks(client, self._locks, access)
 
     async def get(self, path: str) -> Stored:
         """Read one record."""
-        stored = _one(await self._read(self._key(path), _READ))
+        stored = _one(await self._read(self._root.key(path), _READ))
         if stored is None:
-            raise NoNode(self._key(path))
+            raise NoNode(self._root.key(path))
         return stored
 
     async def list_dir(self, path: str) -> Sequence[str]:
         """List the names directly below a directory."""
-        prefix = self._prefix(path)
+        prefix = self._root.prefix(path)
         reply = await self._read(prefix, {"keys": "", "separator": "/", "consistent": ""})
         names = {key.removeprefix(prefix).rstrip("/") for key in reply.body or ()} - {""}
         if not names:
             await self._make_sure_of_access(prefix)
-            raise NoNode(self._key(path))
+            raise NoNode(self._root.key(path))
         return sorted(names)
 
     async def list(self, path: str) -> Mapping[str, Stored]:
         """Read all records below a directory."""
-        records = self._records(await self._read(self._prefix(path), _READ_ALL))
+        records = self._records(await self._read(self._root.prefix(path), _READ_ALL))
         if not records:
-            await self._make_sure_of_access(self._prefix(path))
+            await self._make_sure_of_access(self._root.prefix(path))
         return records
 
     async def create(self, path: str, contents: bytes) -> Version:
         """Write a new record."""
-        key = self._key(path)
+        key = self._root.key(path)
         reply = await self._change("write", operation("cas", key, Value=encoded(contents), Index=0))
         if reply.status == 200:
             return _written(reply)
@@ -71,7 +72,7 @@ class ConsulConn:
 
     async def update(self, path: str, contents: bytes, version: Version | None) -> Version:
         """Write a record."""
-        key = self._key(path)
+        key = self._root.key(path)
         write = (
             operation("set", key, Value=encoded(contents))
             if version is None
@@ -87,7 +88,7 @@ class ConsulConn:
 
     async def delete(self, path: str, version: Version | None) -> None:
         """Delete a record."""
-        key = self._key(path)
+        key = self._root.key(path)
         deletion = operation("delete", key) if version is None else operation("delete-cas", key, Index=version)
         # A deletion alone succeeds without the key; a read fails, and with it the transaction.
         reply = await self._change("deletion", operation("get", key), deletion)
@@ -107,7 +108,7 @@ class ConsulConn:
                 await self._taking.acquire(request)
         except TimeoutError:
             await self._locks.give_up(request.lock.release())
-            raise LockHeld(self._key(directory), describe_lock(request.holder)) from None
+            raise LockHeld(self._root.key(directory), describe_lock(request.holder)) from None
         except BaseException:
             await self._locks.give_up(request.lock.release())
             raise
@@ -117,7 +118,7 @@ class ConsulConn:
         """Take a lock that is free."""
         request = await self._begin(directory, contents, ttl, only_if_free=True)
         try:
-            await self._taking.acquire_at_once(self._key(directory), request)
+            await self._taking.acquire_at_once(self._root.key(directory), request)
         except BaseException:
             await self._locks.give_up(request.lock.release())
             raise
@@ -127,7 +128,7 @@ class ConsulConn:
         """Watch one record."""
         last: Stored | None = None
         first = True
-        async for reply in self._follow(self._key(path), _READ):
+        async for reply in self._follow(self._root.key(path), _READ):
             now = _one(reply)
             if first or now != last:
                 yield RecordChange(path, now)
@@ -137,7 +138,7 @@ class ConsulConn:
         """Watch all records below a directory."""
         known: Mapping[str, Stored] = {}
         first = True
-        async for reply in self._follow(self._prefix(path), _READ_ALL):
+        async for reply in self._follow(self._root.prefix(path), _READ_ALL):
             now = self._records(reply)
             changes = differences(known, now)
             if first or changes:
@@ -150,7 +151,7 @@ class ConsulConn:
         await self._client.close()
 
     async def _begin(self, directory: str, contents: bytes, ttl: float | None, *, only_if_free: bool) -> Request:
-        return await self._taking.begin(self._key(directory), contents, ttl=ttl, only_if_free=only_if_free)
+        return await self._taking.begin(self._root.key(directory), contents, ttl=ttl, only_if_free=only_if_free)
 
     async def _read(self, key: str, query: Mapping[str, str]) -> ConsulReply:
         return await self._client.call("read", "GET", f"kv/{key}", query=query)
@@ -182,14 +183,7 @@ class ConsulConn:
             await asyncio.sleep(_WATCH_PAUSE)
 
     def _records(self, reply: ConsulReply) -> dict[str, Stored]:
-        below_root = self._prefix("")
-        return {entry["Key"].removeprefix(below_root): _stored(entry) for entry in reply.body or ()}
-
-    def _key(self, path: str) -> str:
-        return join(self._root, path)
-
-    def _prefix(self, path: str) -> str:
-        return f"{join(self._root, path)}/"
+        return {self._root.path(entry["Key"]): _stored(entry) for entry in reply.body or ()}
 
 
 def _stored(entry: Mapping[str, Any]) -> Stored:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vtorc.errors import LockHeld, LockLost, NoNode, TopoUnavailable
-from vtorc.topo.conn import LOOK_AGAIN, RecordChange, Stored, TopoLock, Version, below, join
+from vtorc.topo.conn import LOOK_AGAIN, RecordChange, Stored, TopoLock, Version
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
+from vtorc.topo.root import TopoRoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class EmbeddedConn:
 
     def __init__(self, store: Store, root: str, *, lease_ttl: float) -> None:
         self._store = store
-        self._root = root
+        self._root = TopoRoot(root)
         self._lease_ttl = lease_ttl
         self._locks = OwnedLocks()
         self._signals: dict[asyncio.Event, None] = {}
@@ -112,11 +113,11 @@ class EmbeddedConn:
 
     async def get(self, path: str) -> Stored:
         """Read one record."""
-        return _stored(await self._open.get(self._key(path)))
+        return _stored(await self._open.get(self._root.key(path)))
 
     async def list_dir(self, path: str) -> Sequence[str]:
         """List the names directly below a directory."""
-        prefix = self._prefix(path)
+        prefix = self._root.prefix(path)
         names = {key.removeprefix(prefix).partition("/")[0] for key in await self._open.keys(prefix)}
         if not names:
             raise NoNode(prefix)
@@ -124,25 +125,25 @@ class EmbeddedConn:
 
     async def list(self, path: str) -> Mapping[str, Stored]:
         """Read all records below a directory."""
-        return {self._path(row.key): _stored(row) for row in await self._open.scan(self._prefix(path))}
+        return {self._root.path(row.key): _stored(row) for row in await self._open.scan(self._root.prefix(path))}
 
     async def create(self, path: str, contents: bytes) -> Version:
         """Write a new record."""
-        return Version(await self._open.put(self._key(path), contents, 0))
+        return Version(await self._open.put(self._root.key(path), contents, 0))
 
     async def update(self, path: str, contents: bytes, version: Version | None) -> Version:
         """Write a record."""
-        return Version(await self._open.put(self._key(path), contents, version))
+        return Version(await self._open.put(self._root.key(path), contents, version))
 
     async def delete(self, path: str, version: Version | None) -> None:
         """Delete a record."""
-        await self._open.delete(self._key(path), version)
+        await self._open.delete(self._root.key(path), version)
 
     async def lock(
         self, directory: str, contents: bytes, *, ttl: float | None = None, timeout: float | None = None
     ) -> TopoLock:
         """Queue for a lock."""
-        key = self._key(directory)
+        key = self._root.key(directory)
         lock, row = await self._enqueue(key, contents, ttl, only_if_free=False)
         ahead: Sequence[Row] = ()
         try:
@@ -168,12 +169,12 @@ class EmbeddedConn:
 
     async def try_lock(self, directory: str, contents: bytes, *, ttl: float | None = None) -> TopoLock:
         """Take a lock that is free."""
-        lock, _ = await self._enqueue(self._key(directory), contents, ttl, only_if_free=True)
+        lock, _ = await self._enqueue(self._root.key(directory), contents, ttl, only_if_free=True)
         return lock
 
     async def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
         """Watch one record."""
-        key = self._key(path)
+        key = self._root.key(path)
         with self._changes(key) as signal:
             last: Stored | None = None
             first = True
@@ -190,7 +191,7 @@ class EmbeddedConn:
 
     async def watch_prefix(self, path: str) -> AsyncGenerator[Sequence[RecordChange], None]:
         """Watch all records below a directory."""
-        prefix = self._prefix(path)
+        prefix = self._root.prefix(path)
         with self._changes(prefix) as signal:
             known: dict[str, Row] = {}
             first = True
@@ -198,7 +199,7 @@ class EmbeddedConn:
                 signal.clear()
                 now = {row.key: row for row in await self._open.scan(prefix)}
                 changes = [self._change(row) for key, row in now.items() if known.get(key) != row]
-                changes += [RecordChange(self._path(key), None) for key in known if key not in now]
+                changes += [RecordChange(self._root.path(key), None) for key in known if key not in now]
                 if first or changes:
                     yield changes
                 first, known = False, now
@@ -217,7 +218,7 @@ class EmbeddedConn:
     @property
     def _open(self) -> Store:
         if self._closed:
-            raise TopoUnavailable(f"this process has closed its connection to topology {self._root}")
+            raise TopoUnavailable(f"this process has closed its connection to topology {self._root.text}")
         return self._store
 
     async def _enqueue(
@@ -245,17 +246,8 @@ class EmbeddedConn:
             self._signals.pop(signal, None)
             self._store.unsubscribe(prefix, signal)
 
-    def _key(self, path: str) -> str:
-        return join(self._root, path)
-
-    def _prefix(self, path: str) -> str:
-        return below(join(self._root, path))
-
     def _change(self, row: Row) -> RecordChange:
-        return RecordChange(self._path(row.key), _stored(row))
-
-    def _path(self, key: str) -> str:
-        return key.removeprefix(self._prefix(""))
+        return RecordChange(self._root.path(row.key), _stored(row))
 
 
 def _created(row: Row) -> int:

@@ -18,11 +18,12 @@ import structlog
 
 from vtorc.errors import BadVersion, LockHeld, NodeExists, NoNode, TopoMisconfigured
 from vtorc.proto import etcd_pb2, mvcc_pb2
-from vtorc.topo.conn import DEFAULT_LEASE_TTL, RecordChange, Stored, TopoLock, Version, below, differences, join
+from vtorc.topo.conn import DEFAULT_LEASE_TTL, RecordChange, Stored, TopoLock, Version, differences
 from vtorc.topo.etcd_client import EtcdClient, prefix_end
 from vtorc.topo.etcd_lock_queue import LockQueue
 from vtorc.topo.lease import OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
+from vtorc.topo.root import TopoRoot
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +71,7 @@ class Etcd2Conn:
 
     def __init__(self, client: EtcdClient, root: str, *, lease_ttl: float = DEFAULT_LEASE_TTL) -> None:
         self._client = client
-        self._root = root
+        self._root = TopoRoot(root)
         self._lease_ttl = lease_ttl
         self._locks = OwnedLocks()
 
@@ -78,7 +79,7 @@ class Etcd2Conn:
         """Read one record."""
         found = await self._client.range(etcd_pb2.RangeRequest(key=self._key(path)))
         if not found.kvs:
-            raise NoNode(self._name(path))
+            raise NoNode(self._root.key(path))
         return _stored(found.kvs[0])
 
     async def list_dir(self, path: str) -> Sequence[str]:
@@ -88,7 +89,7 @@ class Etcd2Conn:
         found = await self._client.range(request)
         names = {kv.key.removeprefix(prefix).partition(b"/")[0] for kv in found.kvs}
         if not names:
-            raise NoNode(self._name(path))
+            raise NoNode(self._root.key(path))
         return sorted(name.decode(errors="replace") for name in names)
 
     async def list(self, path: str) -> Mapping[str, Stored]:
@@ -107,7 +108,7 @@ class Etcd2Conn:
         now = _found(reply.response)
         if reply.repeated and now is not None and now.contents == contents:
             return now.version
-        raise NodeExists(self._name(path))
+        raise NodeExists(self._root.key(path))
 
     async def update(self, path: str, contents: bytes, version: Version | None) -> Version:
         """Write a record."""
@@ -120,10 +121,10 @@ class Etcd2Conn:
             return Version(reply.response.header.revision)
         now = _found(reply.response)
         if now is None:
-            raise NoNode(self._name(path))
+            raise NoNode(self._root.key(path))
         if reply.repeated and now.contents == contents:
             return now.version
-        raise BadVersion(self._name(path))
+        raise BadVersion(self._root.key(path))
 
     async def delete(self, path: str, version: Version | None) -> None:
         """Delete a record."""
@@ -136,9 +137,9 @@ class Etcd2Conn:
         if reply.response.succeeded:
             return
         if _found(reply.response) is not None:
-            raise BadVersion(self._name(path))
+            raise BadVersion(self._root.key(path))
         if not reply.repeated:
-            raise NoNode(self._name(path))
+            raise NoNode(self._root.key(path))
 
     async def lock(
         self, directory: str, contents: bytes, *, ttl: float | None = None, timeout: float | None = None
@@ -151,7 +152,7 @@ class Etcd2Conn:
                 await queue.wait_for_turn(place)
         except TimeoutError:
             await self._locks.give_up(place.lock.release())
-            raise LockHeld(self._name(directory), describe_lock(place.holder)) from None
+            raise LockHeld(self._root.key(directory), describe_lock(place.holder)) from None
         except BaseException:
             await self._locks.give_up(place.lock.release())
             raise
@@ -223,19 +224,16 @@ class Etcd2Conn:
 
     def _queue(self, directory: str, ttl: float | None) -> LockQueue:
         seconds = math.ceil(self._lease_ttl if ttl is None else ttl)
-        return LockQueue(self._client, self._locks, join(self._root, directory), ttl=seconds)
-
-    def _name(self, path: str) -> str:
-        return join(self._root, path)
+        return LockQueue(self._client, self._locks, self._root.key(directory), ttl=seconds)
 
     def _key(self, path: str) -> bytes:
-        return join(self._root, path).encode()
+        return self._root.key(path).encode()
 
-    def _prefix(self, path: str) -> bytes:
-        return below(join(self._root, path)).encode()
+    def _prefix(self, directory: str) -> bytes:
+        return self._root.prefix(directory).encode()
 
     def _path(self, key: bytes) -> str:
-        return key.removeprefix(self._prefix("")).decode(errors="replace")
+        return self._root.path(key.decode(errors="replace"))
 
 
 def _stored(kv: mvcc_pb2.KeyValue) -> Stored:

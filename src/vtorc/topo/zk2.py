@@ -12,9 +12,10 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from kazoo.protocol.states import ZnodeStat
 
 from vtorc.errors import BadVersion, LockHeld, NodeExists, NoNode, TopoUnsupported
-from vtorc.topo.conn import RecordChange, Stored, TopoLock, Version, join
+from vtorc.topo.conn import RecordChange, Stored, TopoLock, Version
 from vtorc.topo.lease import OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
+from vtorc.topo.root import TopoRoot
 from vtorc.topo.zk_client import NodeFull, NodeMissing, NodeOutdated, NodeThere, ZkClient
 from vtorc.topo.zk_lock_queue import ZkLockQueue
 
@@ -27,25 +28,25 @@ class Zk2Conn:
 
     def __init__(self, client: ZkClient, root: str) -> None:
         self._client = client
-        self._root = f"/{root.strip('/')}"
+        self._root = TopoRoot(f"/{root.strip('/')}")
         self._locks = OwnedLocks()
         self._queues: dict[str, ZkLockQueue] = {}
 
     async def get(self, path: str) -> Stored:
         """Read one record."""
         try:
-            return _stored(*await self._client.get(self._key(path)))
+            return _stored(*await self._client.get(self._root.key(path)))
         except NodeMissing:
-            raise NoNode(self._key(path)) from None
+            raise NoNode(self._root.key(path)) from None
 
     async def list_dir(self, path: str) -> Sequence[str]:
         """List the names directly below a directory."""
         try:
-            names = sorted(await self._client.children(self._key(path)))
+            names = sorted(await self._client.children(self._root.key(path)))
         except NodeMissing:
             names = []
         if not names:
-            raise NoNode(self._key(path))
+            raise NoNode(self._root.key(path))
         return names
 
     async def list(self, path: str) -> Mapping[str, Stored]:
@@ -54,7 +55,7 @@ class Zk2Conn:
 
     async def create(self, path: str, contents: bytes) -> Version:
         """Write a new record."""
-        key = self._key(path)
+        key = self._root.key(path)
         try:
             stat = await self._client.create(key, contents)
         except NodeThere as refusal:
@@ -66,7 +67,7 @@ class Zk2Conn:
 
     async def update(self, path: str, contents: bytes, version: Version | None) -> Version:
         """Write a record."""
-        key = self._key(path)
+        key = self._root.key(path)
         if version is None:
             return await self._overwrite(path, contents)
         await self._expect(key, version)
@@ -83,7 +84,7 @@ class Zk2Conn:
 
     async def delete(self, path: str, version: Version | None) -> None:
         """Delete a record, and the directories above it that become empty."""
-        key = self._key(path)
+        key = self._root.key(path)
         if version is not None:
             await self._expect(key, version)
         try:
@@ -96,7 +97,7 @@ class Zk2Conn:
         directory = path.rpartition("/")[0]
         with contextlib.suppress(NodeMissing, NodeFull):
             while directory:
-                await self._client.delete(self._key(directory))
+                await self._client.delete(self._root.key(directory))
                 directory = directory.rpartition("/")[0]
 
     async def lock(
@@ -110,7 +111,7 @@ class Zk2Conn:
                 await queue.wait_for_turn(place)
         except TimeoutError:
             await self._locks.give_up(place.lock.release())
-            raise LockHeld(self._key(directory), describe_lock(place.holder)) from None
+            raise LockHeld(self._root.key(directory), describe_lock(place.holder)) from None
         except BaseException:
             await self._locks.give_up(place.lock.release())
             raise
@@ -122,7 +123,7 @@ class Zk2Conn:
         place = await queue.join(contents, only_if_free=True)
         try:
             if not await queue.is_first(place):
-                raise LockHeld(self._key(directory), describe_lock(place.holder))
+                raise LockHeld(self._root.key(directory), describe_lock(place.holder))
         except BaseException:
             await self._locks.give_up(place.lock.release())
             raise
@@ -130,7 +131,7 @@ class Zk2Conn:
 
     async def watch(self, path: str) -> AsyncGenerator[RecordChange, None]:
         """Watch one record."""
-        key = self._key(path)
+        key = self._root.key(path)
         last: Stored | None = None
         first = True
         while True:
@@ -157,7 +158,7 @@ class Zk2Conn:
         await self._client.close()
 
     async def _overwrite(self, path: str, contents: bytes) -> Version:
-        key = self._key(path)
+        key = self._root.key(path)
         while True:
             try:
                 stat = await self._client.set(key, contents, _ANY)
@@ -181,14 +182,11 @@ class Zk2Conn:
             return None
 
     def _queue(self, directory: str) -> ZkLockQueue:
-        key = self._key(directory)
+        key = self._root.key(directory)
         found = self._queues.get(key)
         if found is None:
             found = self._queues[key] = ZkLockQueue(self._client, self._locks, key)
         return found
-
-    def _key(self, path: str) -> str:
-        return join(self._root, path)
 
 
 def _stored(contents: bytes, stat: ZnodeStat) -> Stored:
