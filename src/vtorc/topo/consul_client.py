@@ -158,7 +158,7 @@ def _reply(
         )
     try:
         body = json.loads(content) if content else None
-    except ValueError:
+    except (ValueError, RecursionError):  # also JSON that is nested too deeply
         body = None
     index = headers.get("X-Consul-Index", "0")
     if status == 200 and body is None:

@@ -64,6 +64,6 @@ def document(body: bytes, *, indent: int | None = 2) -> str:
     """
     try:
         content = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # also JSON that is nested too deeply
         raise AnswerNotUnderstood(f"the answer is no JSON ({error}); name the address of a vtorc") from error
     return json.dumps(content, indent=indent).replace("\x7f", "\\u007f") + "\n"

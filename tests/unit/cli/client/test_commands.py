@@ -412,9 +412,10 @@ def test_watch_as_json(vtorc: _Vtorc, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 @pytest.mark.usefixtures("server")
-def test_watch_tells_of_events_that_are_no_json(vtorc: _Vtorc, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("data", [b"<html>", b"[" * 100_000], ids=["no JSON", "nested too deeply"])
+def test_watch_tells_of_events_that_are_no_json(data: bytes, vtorc: _Vtorc, capsys: pytest.CaptureFixture[str]) -> None:
     """An event that is no JSON is an error, as lines of JSON were asked for."""
-    vtorc.events = stream_reply(b"event: shard\ndata: <html>\n\n")
+    vtorc.events = stream_reply(b"event: shard\ndata: %b\n\n" % data)
     assert ctl.main(["watch", "--json"]) == 2
     assert "the answer is no JSON" in capsys.readouterr().err
 
