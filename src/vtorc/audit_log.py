@@ -17,6 +17,7 @@ from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.one_line import escaped
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import NameParseError, SettingsError
 from vtorc.forms.audit import AuditForm
@@ -102,10 +103,10 @@ class AuditLog:
         if self._file is not None:
             at = datetime.fromtimestamp(self._clock.wall() / 1e9, UTC).astimezone()
             fields = [f"{at:%Y-%m-%d %H:%M:%S}", kind, host, port, f"[{cluster}]", message]
-            self._file.emit(_record("\t".join(map(_plain, fields)) + "\t"))
+            self._file.emit(_record("\t".join(map(escaped, fields)) + "\t"))
         if self._syslog is not None:
             text = f"auditType:{kind} instance:{host}:{port} cluster:{cluster} message:{message}"
-            self._syslog.emit(_record(_plain(text)))
+            self._syslog.emit(_record(escaped(text)))
 
     def _address(self, shard: ShardId | None, tablet: TabletAlias | None) -> tuple[str, str]:
         """Return host and port of a tablet's MySQL; empty and 0 where they are not known, as in v12."""
@@ -161,8 +162,3 @@ def _file_target(path: str) -> logging.Handler:
 
 def _record(text: str) -> logging.LogRecord:
     return logging.makeLogRecord({"msg": text, "levelno": logging.INFO})
-
-
-def _plain(text: str) -> str:
-    """Escape characters that do not print, so that text from outside stays in its field and on its line."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -29,6 +29,7 @@ import structlog
 from structlog.typing import Processor
 
 from vtorc.config.settings import LogSettings
+from vtorc.core.facts.one_line import escaped
 from vtorc.errors import SettingsError
 
 FILE_NAME = "vtorc.log"
@@ -309,16 +310,12 @@ def render_json(_logger: Any, _method: str, fields: Fields) -> str:
 def render_text(_logger: Any, _method: str, fields: Fields) -> str:
     """Write a line as text: time, level, sentence, then name=value; an exception follows on lines of its own."""
     rest = dict(fields)
-    head = [str(rest.pop("timestamp", "")), f"{str(rest.pop('level', '')).upper():7}", _one_line(rest.pop("event", ""))]
+    level = f"{str(rest.pop('level', '')).upper():7}"
+    head = [str(rest.pop("timestamp", "")), level, escaped(str(rest.pop("event", "")))]
     tail = [str(rest.pop(name)) for name in ("exception", "stack") if name in rest]
     return "\n".join([" ".join([*head, *(f"{name}={_value(value)}" for name, value in rest.items())]), *tail])
 
 
-def _one_line(value: object) -> str:
-    """Escape what does not print, so that text from outside cannot look like lines of the log."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(value))
-
-
 def _value(value: object) -> str:
-    text = _one_line(value)
+    text = escaped(str(value))
     return f'"{text}"' if not text or " " in text else text

@@ -11,6 +11,7 @@ from typing import Literal
 from vtorc.config.catalogue import FLAGS, VARIABLES, Assigned, Match, fold, nearest
 from vtorc.config.kinds import SWITCH
 from vtorc.config.setting import UNSET
+from vtorc.core.facts.one_line import escaped
 
 Wants = Literal["run", "check", "help", "version"]
 
@@ -48,13 +49,8 @@ def parse_flags(words: Iterable[str]) -> CommandLine:
         before = word
     if line.json and line.wants == "run":
         line.problems.append("flag --json: expected --check-config with it")
-    line.problems = [_on_one_line(problem) for problem in line.problems]
+    line.problems = [escaped(problem) for problem in line.problems]
     return line
-
-
-def _on_one_line(text: str) -> str:
-    """Escape what does not print, so that a problem stays on one line whatever the words contain."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def read_environment(environment: Mapping[str, str]) -> CommandLine:

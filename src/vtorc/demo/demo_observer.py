@@ -15,6 +15,7 @@ from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.one_line import blanked
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
@@ -168,8 +169,7 @@ class DemoObserver:
 
         A server's error text within it could otherwise break lines or send escape sequences to the terminal.
         """
-        printable = "".join(char if char.isprintable() else " " for char in text)
-        sentence = Sentence(datetime.now().astimezone(), mark, printable)
+        sentence = Sentence(datetime.now().astimezone(), mark, blanked(text))
         self.sentences.append(sentence)
         if self.on_sentence is not None:
             self.on_sentence(sentence)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
+from vtorc.core.facts.one_line import blanked
 from vtorc.desk.problems import DeskRefusal
 from vtorc.errors import NameParseError
 
@@ -44,7 +45,7 @@ class RequestArguments:
         reason = self.text(key, expected)
         if len(reason) > LONGEST_REASON:
             raise self._wrong(key, reason, expected)
-        return printable(reason)
+        return blanked(reason)
 
     def flag(self, key: str, *, default: bool | None = None) -> bool:
         """Return true or false, `default` if the request has none; raises DeskRefusal."""
@@ -65,7 +66,7 @@ class RequestArguments:
             return None
         if not isinstance(value, str) or not value.strip() or len(value) > longest:
             raise self._wrong(key, value, f"a text of at most {longest} characters, or null")
-        return printable(value.strip())
+        return blanked(value.strip())
 
     def number_or_none(self, key: str, least: int, most: int) -> int | None:
         """Return a whole number within these bounds; None without one. Raises DeskRefusal."""
@@ -165,8 +166,3 @@ class RequestArguments:
 
     def _wrong(self, key: str, value: object, expected: str) -> DeskRefusal:
         return DeskRefusal.argument(key, value, expected)
-
-
-def printable(text: str) -> str:
-    """Return a text with a blank in place of each unprintable character."""
-    return "".join(char if char.isprintable() else " " for char in text)

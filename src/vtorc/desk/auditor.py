@@ -12,6 +12,7 @@ from msgspec import structs
 from vtorc.control.observer import AuditObserver
 from vtorc.core.facts.clock import Clock
 from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.one_line import blanked
 from vtorc.forms.audit import AuditForm, AuditResult
 from vtorc.forms.frames import ProblemForm, RequestFrame
 from vtorc.forms.times import rfc3339
@@ -140,14 +141,14 @@ _TOLD_APART = frozenset({"shard", "tablet", "to", "reason"})
 
 def _text(given: Mapping[str, object], key: str) -> str | None:
     value = given.get(key)
-    return _blanked(value) if isinstance(value, str) else None
+    return _cut(value) if isinstance(value, str) else None
 
 
 def _short(value: object) -> str:
-    return _blanked(value if isinstance(value, str) else msgspec.json.encode(value).decode())
+    return _cut(value if isinstance(value, str) else msgspec.json.encode(value).decode())
 
 
-def _blanked(text: str) -> str:
+def _cut(text: str) -> str:
     """Return a text on one line, and not too long."""
-    shown = "".join(char if char.isprintable() else " " for char in text[: LONGEST_ARGUMENT + 1])
+    shown = blanked(text[: LONGEST_ARGUMENT + 1])
     return shown if len(shown) <= LONGEST_ARGUMENT else f"{shown[:LONGEST_ARGUMENT]}…"

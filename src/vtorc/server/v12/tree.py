@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from vtorc.core.facts.one_line import blanked
 from vtorc.forms.notes import TagForm
 from vtorc.server.v12.clusters import Address, Cluster, Server
 from vtorc.server.v12.downtime import downtime_of
@@ -41,9 +42,9 @@ def tokens(server: Server, silence: float = 0.0) -> list[str]:
     return [
         _lag(server, silence),
         _status(server, silence),
-        _on_one_line(server.tablet.version),
+        blanked(server.tablet.version),
         "rw" if server.tablet.read_only is False else "ro",
-        _on_one_line(mysql.binlog_format) if mysql is not None and has_log else "nobinlog",
+        blanked(mysql.binlog_format) if mysql is not None and has_log else "nobinlog",
         ",".join(_extras(server)),
     ]
 
@@ -73,16 +74,11 @@ def _heads(cluster: Cluster, silence: float) -> list[tuple[str, Server]]:
 
 
 def _head(server: Server, depth: int, silence: float) -> str:
-    name = _on_one_line(f"{server.address} ({server.tablet.alias})")
+    name = blanked(f"{server.address} ({server.tablet.alias})")
     if not depth:
         return name
     is_fine = server.replicates and server.is_valid and is_recently_checked(server, silence)
     return f"{' ' * (2 * (depth - 1))}{'+' if is_fine else '-'} {name}"
-
-
-def _on_one_line(text: str) -> str:
-    """Return a text that others wrote without what would begin a line of its own."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _lag(server: Server, silence: float) -> str:
