@@ -79,11 +79,11 @@ class SystemClock:
     """The clock of this machine."""
 
     def now(self) -> float:
-        """Seconds on the event loop's monotonic clock."""
+        """Return seconds on the event loop's monotonic clock."""
         return time.monotonic()
 
     def wall(self) -> int:
-        """Nanoseconds since the Unix epoch."""
+        """Return nanoseconds since the Unix epoch."""
         return time.time_ns()
 
 

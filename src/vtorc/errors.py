@@ -142,7 +142,7 @@ class LockHeld(TopoError):
 
 
 class LockLost(TopoError):
-    """This process no longer holds a lock, or cannot find out whether it does: change nothing more under it."""
+    """This process has lost a lock, or cannot find out whether it still has it: change nothing more under it."""
 
 
 class SettingsError(VtorcError):

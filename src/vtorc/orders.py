@@ -38,7 +38,7 @@ async def open_orders(path: str) -> AsyncIterator[OrdersFile | None]:
 async def restored_tokens(file: OrdersFile | None) -> TokenBook:
     """Return the bearer tokens, before the HTTP server takes requests.
 
-    A file that cannot be read is told; no token is known then until an operator asks for a change of tokens.
+    vtorc tells of a file that it cannot read. It then knows no token until an operator asks for a change of tokens.
     """
     if file is None:
         return TokenBook()
@@ -55,8 +55,8 @@ async def restored_tokens(file: OrdersFile | None) -> TokenBook:
 async def restored_holds(file: OrdersFile | None, clock: OnTimeClock) -> HoldBook:
     """Return the holds that are in force, before anything acts.
 
-    A file that cannot be read is told, and vtorc starts without its holds: a cluster without failover is worse. No
-    order is taken until it can be read.
+    vtorc tells of a file that it cannot read, and starts without its holds: a cluster without failover is worse. It
+    refuses orders until it can read the file.
     """
     if file is None:
         return HoldBook(PassingHolds(), clock)

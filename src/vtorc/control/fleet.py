@@ -50,7 +50,6 @@ FIRST_REST = 1.0
 LONGEST_REST = 60.0
 """Seconds that a rest grows to; a shard that ran as long without failing begins with `FIRST_REST` again."""
 
-
 _LATE_READING = 0.5
 """Seconds by which vtorc must be late in a reading of the topology for its failures to be void."""
 
@@ -87,7 +86,7 @@ class Fleet:
         holds: HoldBook | None = None,
         sharing: ShardSharing | None = None,
     ) -> None:
-        """Honour the holds of `holds`; without them the fleet has a book of its own, which does not outlive it.
+        """Honour the holds of `holds`; if None, the fleet keeps a book of its own for as long as it lives.
 
         With `sharing` it watches only the shards in which this vtorc has a part.
         """

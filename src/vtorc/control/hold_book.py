@@ -120,7 +120,7 @@ class HoldBook:
     def __init__(self, store: HoldStore, clock: OnTimeClock, restored: Sequence[Hold] | None = ()) -> None:
         """Keep holds in `store`; `restored` are those in it, None if they could not be read yet.
 
-        A store that could not be read is read again before the next order, and no order is taken until it can be.
+        A store that could not be read is read again before the next order; until that succeeds, orders are refused.
         """
         self._store = store
         self._clock = clock

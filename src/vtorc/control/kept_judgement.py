@@ -10,7 +10,7 @@ from vtorc.recovery.runner import Judgement
 LONGEST = 30.0
 """Seconds after which a shard without problems is judged anew whatever its tablets answer.
 
-A kind of problem that only has to last, and is forgotten in `may_change_with_time`, is then found late and not never.
+If `may_change_with_time` forgets a kind of problem that only has to last, that problem is found late at worst.
 """
 
 

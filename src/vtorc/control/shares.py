@@ -39,8 +39,8 @@ class SharingVtorc:
 def order_for(shard: ShardId, vtorcs: Iterable[SharingVtorc]) -> tuple[str, ...]:
     """Return the names of the vtorcs that may have a part in the shard, the first one first.
 
-    These are the vtorcs that act on the shard. If none does, all of them watch it in turn, since filters limit what
-    vtorc acts on and never what it sees.
+    These are the vtorcs that act on the shard. If none does, all of them watch it in turn: filters limit only what
+    vtorc acts on.
     """
     known = list(vtorcs)
     acting = [each for each in known if each.acts and each.scope.covers(shard)]

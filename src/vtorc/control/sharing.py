@@ -101,7 +101,7 @@ class ShardSharing:
     def reason_to_wait(self, shard: ShardId, stood: float) -> str:
         """Return why this vtorc leaves a problem that has stood for so many seconds to another; empty if it does not.
 
-        Without a wait, both would queue for the lock of each shard, and the second would read it all for nothing.
+        Otherwise both would queue for the lock of each shard, and the second would read the shard in vain.
         """
         if stood >= STAND_IN_WAITS or self.part_in(shard) is not Part.STAND_IN:
             return ""

@@ -20,7 +20,7 @@ from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.probe import TabletProbe
 
 FIRST_PAUSE = 1.0
-"""Seconds from an answer to the next question, doubled while the answers are of one kind; a primary that lives is asked
+"""Seconds from an answer to the next question, doubled while the answers are of one kind. A primary that lives is asked
 at this pace for ever, because its life counts only for seconds."""
 
 LONGEST_PAUSE = 10.0
@@ -35,7 +35,6 @@ with a hundred of them (`max_connect_errors`).
 
 LATE_AT_MOST = 0.2
 """Seconds by which vtorc may be late during a question whose outcome counts, if nothing came from the server."""
-
 
 LOGGED_AGAIN_AFTER = 300.0
 """Seconds after which the same answer is logged again, in another failure of the tablet."""

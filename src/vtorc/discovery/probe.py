@@ -62,7 +62,7 @@ class TabletProbe:
         is_slow: Callable[[], None] = lambda: None,
         is_asked_directly: bool = False,
     ) -> None:
-        """Take `slot` for each question; without one no other question is heeded.
+        """Take `slot` for each question; if None, the tablet has a budget of its own.
 
         `record` is of a topology reading that began at `read_at`. `remembered` is what an earlier process or an earlier
         record of the same alias left, None if nothing. `told_by_others` returns what other tablets have told to have,

@@ -99,8 +99,8 @@ class GtidForm(Form, frozen=True, kw_only=True):
     """Those that it has and the primary had not when it answered last; empty if none. Some may be on their way: only
     the finding `ErrantGTIDDetected` says that they are errant."""
     errant: str
-    """Those that it has executed, that the primary lacks and did not write; empty if none, or if the primary's answer
-    cannot tell."""
+    """Those that it has executed and the primary neither has nor wrote; empty as well if the primary's answer cannot
+    tell."""
 
 
 class TabletForm(Form, frozen=True, kw_only=True):

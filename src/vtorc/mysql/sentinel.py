@@ -134,8 +134,8 @@ class _Attempts:
 
     def lost(self, record: TabletRecord, lasted: float) -> float:
         """Count a connection that broke after `lasted` seconds, and return the seconds to wait."""
-        # The pause grows: a server that ends each session at once must not get logins without end, and must not keep
-        # its shard suspicious.
+        # The pause grows. A server that ends each session at once would otherwise get logins without end, and keep its
+        # shard suspicious.
         self._failures = 0 if lasted >= LONGEST_PAUSE else self._failures + 1
         return _pause(record, self._failures)
 

@@ -2,7 +2,7 @@
 
 `ReplicationStatus` of these releases reports a connecting IO thread as running, and a connecting thread is the sign of
 a dead source. So vtorc sends the statements that the tablet itself would use. MySQL renamed its statements, variables
-and columns in several steps: here each has its present name, whatever the server calls it (MySQL manual, "SHOW REPLICA
+and columns in several steps. Here each has its present name, whatever the server calls it (MySQL manual, "SHOW REPLICA
 STATUS Statement", "SHOW BINARY LOG STATUS Statement", "Replication Source Options and Variables").
 """
 

@@ -60,8 +60,8 @@ async def choose_as_planned(
 ) -> PlannedChoice | Refusal:
     """Choose `new_primary`, or the best replica if that is None; reads clocks, and changes nothing.
 
-    A replica that is more than `tolerable_lag` seconds behind, or does not tell, is not chosen unless it is named; 0
-    allows any.
+    A replica that is more than `tolerable_lag` seconds behind, or hides its lag, is chosen only by name; 0 allows any
+    lag.
     """
     primary = view.primary
     if primary is None or not primary.is_current:

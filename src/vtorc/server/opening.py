@@ -27,8 +27,7 @@ _log = structlog.get_logger(__name__)
 def open_listeners(settings: HttpSettings) -> Iterator[tuple[BoundListener, ...]]:
     """Open the listeners, and close them in the end; raises ListenError for an address that cannot be had.
 
-    An operator did not ask for the default address: if it cannot be had, vtorc logs that and goes on without the
-    listener.
+    The default address was not asked for. If it cannot be had, vtorc logs that and goes on without HTTP.
     """
     with contextlib.ExitStack() as stack:
         bound = []

@@ -115,7 +115,7 @@ class AttemptHistory:
 
     def _why_not_replace_again(self, finding: Finding) -> str:
         """Return why an earlier replacement speaks against another one now; empty if none does."""
-        # A primary without a record has no alias here: the next primary without a record is another one.
+        # The alias is None for a primary without a record, and the next such primary is another tablet.
         ago = self._since_replacement(lambda a: finding.alias is not None and a.alias == finding.alias)
         if ago is not None and not self._is_another_death(finding):
             return f"it was replaced as primary {ago:.0f} s ago, and may be again in {self._left(ago)}"

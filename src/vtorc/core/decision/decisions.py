@@ -386,9 +386,9 @@ class _Decider:
         """Whether the replica that was made to reconnect at `last` fails to, and no replica receives anything more.
 
         Then the others may wait on connections to a host that is gone, for as long as `replica_net_timeout` says. They
-        are made to reconnect one by one, until one of them can, and at most as often as there are replicas. Without
-        that limit, one that could at once was made to every second, for as long as two others could not. A primary that
-        has been silent or hung for a short time is left as it is.
+        are made to reconnect one by one, until one of them can, and at most as often as there are replicas. Before that
+        limit, a replica that could at once was made to every second while two others could not. A primary that has been
+        silent or hung for a short time is left as it is.
         """
         patience = HUNG_AFTER if primary.failure is ProbeFailure.HUNG else SILENT_AFTER
         if primary.silent_since is None or self.now - primary.silent_since < patience:

@@ -20,7 +20,7 @@ GONE_AFTER = 5.0
 
 
 def is_critical(code: Code) -> bool:
-    """Whether the shard takes no writes while the problem stands, or vtorc cannot tell whether it does."""
+    """Whether the shard takes no writes while the problem stands, or vtorc cannot tell."""
     problem = code.problem
     return problem.priority <= 1 or problem.primary is not PrimaryDoubt.CERTAIN or code is Code.PRIMARY_IS_READ_ONLY
 

@@ -253,9 +253,9 @@ def _shared_by_many(
 def _without_acker(view: ShardView, policy: DurabilityPolicy) -> GtidSet:
     """Return what tablets that answer wrote, and no tablet received that acknowledges for them by the policy.
 
-    One that was seen to acknowledge beyond the policy counts, too. A writer whose possible ackers do not all answer, or
-    with the UUID of another tablet, proves nothing. Two tablets of a cell that was cut off share what only other cells
-    acknowledge: the next primary stayed read-only for it.
+    One that was seen to acknowledge beyond the policy counts, too. A writer proves something only if all of its
+    possible ackers answer, and its UUID is that of one tablet alone. Two tablets of a cell that was cut off share what
+    only other cells acknowledge: the next primary stayed read-only for it.
     """
     heard = {t.alias: (t, t.current_status) for t in view.tablets if t.current_status is not None}
     found = EMPTY_GTID_SET

@@ -46,7 +46,8 @@ def may_change_with_time(view: ShardView, policy: DurabilityPolicy | None) -> bo
     """Return whether `analyse` may find a problem later although all tablets answer the same again.
 
     It is asked of a shard without problems. Commits that wait, replicas that cannot acknowledge and clients that no
-    tablet explains become problems once they have lasted. Tablets that do not answer are no repeated answers.
+    tablet explains become problems once they have lasted. It is true as well while a tablet does not answer, or has a
+    stalled disk.
     """
     primary, count = view.primary, view.client_count
     if primary is None or any(t.current_status is None or t.current_status.disk_stalled for t in view.tablets):

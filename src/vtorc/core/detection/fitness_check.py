@@ -42,7 +42,7 @@ class FitnessCheck(ShardCheck):
                 yield self.found(Code.TABLET_UNFIT, tablet, what, unknown=unknown or "nothing")
 
     def _uses(self, tablet: TabletView) -> frozenset[Use]:
-        """The uses that the tablet's type allows; empty if it takes no part in the shard."""
+        """Return the uses that the tablet's type allows; empty if it takes no part in the shard."""
         if not (tablet.is_replica_type or tablet.record.type is TabletType.PRIMARY):
             return frozenset()
         uses = {Use.HOLD, Use.FEED}

@@ -231,7 +231,8 @@ class LostPrimary(ShardCheck):
     def _committed_steadily(self, primary: TabletView) -> bool:
         """Whether it committed without a pause until it failed, and each commit waited for an acknowledgement.
 
-        Seconds in which vtorc was late count as a pause. One that waits for none commits on without its replicas.
+        Seconds in which vtorc was late count as a pause. A primary that waits for none commits on while its replicas
+        are gone.
         """
         memory, failing_since, told = primary.memory, primary.failing_since, primary.told
         began, last = memory.commits_steadily_since, memory.last_commit_at

@@ -41,7 +41,7 @@ class ReplicaCheck(ShardCheck):
                 yield from self._errant(tablet, self.primary)
 
     def _rolled_back(self, tablet: TabletView) -> Iterator[Finding]:
-        """Yield that the tablet has lost transactions of its own, whatever its type: it is former primary then."""
+        """Yield that the tablet has lost transactions of its own, whatever its type: it is a former primary then."""
         if lost := self.rolled_back.get(tablet.alias):
             what = (
                 f"has lost {lost.brief()}, which it wrote itself, and never gets them back by replication: rebuild it "

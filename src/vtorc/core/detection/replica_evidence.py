@@ -48,8 +48,8 @@ class ReplicaEvidence:
     def tried_in_vain(self, since: float, *, within: float) -> tuple[TabletView, ...]:
         """Return the replicas that have tried to connect for `within` seconds since `since` and got no answer at all.
 
-        Empty, if any replica received something since: a server that still streams lives, however slow its greeting
-        is. A replica that the server refused does not count: a server that is full, or does not know the user, lives.
+        Empty, if any replica received something since: a server that still streams lives, however slow its greeting is.
+        A refusal is an answer: a server that is full, or does not know the user, lives.
         """
         advances = (t.memory.last_advance_at for t in self.answering)
         if any(advance is not None and advance > since for advance in advances):

@@ -64,7 +64,7 @@ class ShardCheck:
         )
 
     def fitness_of(self, tablet: TabletView) -> Fitness:
-        """The fitness of that tablet's server."""
+        """Return the fitness of that tablet's server."""
         return self.fitness.get(tablet.alias, FIT)
 
     @property

@@ -38,8 +38,8 @@ class ObservedSemiSync:
     """Seconds that commits wait before they go on without acknowledgements, for each tablet with a `wait_counts` of 0
     for that reason alone."""
     unknown_ackers: Mapping[TabletAlias, int] = field(default_factory=dict)
-    """How many servers may acknowledge the writes of a tablet as primary that are no members, so that they cannot be
-    reached. A tablet that is not in it has none."""
+    """How many servers beside the members may acknowledge the writes of a tablet as primary; they cannot be reached. A
+    tablet that is not in it has none."""
 
 
 NOTHING_SEEN = ObservedSemiSync()
@@ -100,7 +100,8 @@ class Revocation:
     """Whether any possible primary can still get a new write acknowledged."""
 
     suspects: tuple[Member, ...]
-    """The members that may be the primary. Without one nothing is revoked: the primary is not known at all."""
+    """The members that may be the primary. If there are none, the primary is unknown, and so nothing counts as
+    revoked."""
     open: tuple[OpenQuorum, ...]
     """The suspects that can still get a write acknowledged, each with the ackers."""
 
@@ -161,10 +162,9 @@ def could_have_acknowledged(
     """Tell which possible primaries can still get a new write acknowledged, and by which members.
 
     A primary that was reached is read-only. Any other needs `k` acks, and only unreached ackers can give them, as the
-    reached ones receive nothing more. So it is revoked when fewer than `k` ackers are unreached. Servers that are no
-    members but may acknowledge are never reached, so that with `k` of them only reaching the primary revokes it. With
-    `k` 0 it acknowledges alone, and the same is true. `k` is the number that the policy asks for, or a lower one that
-    the primary was seen to wait for.
+    reached ones receive nothing more. So it is revoked when fewer than `k` ackers are unreached. Unknown ackers are
+    never reached: with `k` of them, only reaching the primary itself revokes it. With `k` 0 it acknowledges alone, and
+    the same is true. `k` is the number that the policy asks for, or a lower one that the primary was seen to wait for.
     """
     suspects = _suspects(policy, primary, members)
     return Revocation(suspects, tuple(_open_quorums(policy, suspects, members, reached, seen)))
@@ -180,11 +180,10 @@ def can_hold_unseen_ack(
 ) -> AckGuarantee:
     """Tell whether an acknowledged write can exist that no reached member holds.
 
-    Its primary and `k` ackers hold such a write, and none of them was reached. So it can exist only if the primary was
-    not reached and `k` or more of its ackers were not. The numbers are those of `could_have_acknowledged`, about the
-    past instead of the future. With `k` 0 the write may be on the primary alone, whatever the replicas are: that is
-    `NONE`, and no guarantee. Of several suspects the worst one decides; without a suspect there is nothing to argue
-    from.
+    Its primary and `k` ackers hold such a write. So it can exist only if the primary, and at least `k` of its ackers,
+    were left unreached. The numbers are those of `could_have_acknowledged`, about the past instead of the future. With
+    `k` 0 the write may be on the primary alone, whatever the replicas are: that is `NONE`, and no guarantee. Of several
+    suspects the worst one decides; without a suspect there is nothing to argue from.
     """
     suspects = _suspects(policy, primary, members)
     if not suspects:

@@ -140,7 +140,7 @@ class CandidateSet:
         return next((member for member in self.members if member.alias == self.primary), gone)
 
     def fitness_of(self, alias: TabletAlias) -> Fitness:
-        """The fitness of that tablet's server."""
+        """Return the fitness of that tablet's server."""
         return self.fitness.get(alias, FIT)
 
     @property

@@ -17,9 +17,9 @@ The rules:
    that it is primary comes late: its promotion would fail after 15 s (Vitess `tm_state.go`). So does one with a SQL
    thread that was stopped already, among equals: an operator may be at work on it.
 
-Vitess' rules for the same are in `go/vt/vtctl/reparentutil/emergency_reparenter.go` and `reparent_sorter.go`. The
-differences: a tablet that cannot win is not waited for, errant transactions never decide, and a refusal names what is
-missing.
+Vitess' rules for the same are in `go/vt/vtctl/reparentutil/emergency_reparenter.go` and `reparent_sorter.go`. This
+election differs in three ways. It waits only for tablets that can win. Errant transactions never decide. A refusal
+names what is missing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -170,7 +170,7 @@ class _Election:
         return bystander.executed.contains(self.required) and wanted.contains(bystander.received)
 
     def _counted(self) -> Mapping[TabletAlias, StoppedTablet]:
-        """The tablets with transactions that must survive.
+        """Return the tablets with transactions that must survive.
 
         No tablet can give others the rows that a filter left out. Such a tablet counts only if it may have
         acknowledged a write that no other stopped tablet has.
@@ -189,7 +189,7 @@ class _Election:
         return proving if revocation.is_revoked else self.pool
 
     def _received(self, tablets: Mapping[TabletAlias, StoppedTablet]) -> GtidSet:
-        """All that these tablets received, less the errant."""
+        """Return all that these tablets received, less the errant."""
         return EMPTY_GTID_SET.union(
             *(s.received.difference(self.errant.get(alias, EMPTY_GTID_SET)) for alias, s in tablets.items())
         )
@@ -382,7 +382,7 @@ class _Election:
         return bool(stopped.applier_stopped), self._is_hidden(stopped), rule, is_last, stopped.was_primary
 
     def _is_hidden(self, stopped: StoppedTablet) -> bool:
-        """Return whether its cell's topology server does not answer, and so would not take its record as primary."""
+        """Return whether its cell's topology server is silent, and so would not take its record as primary."""
         return stopped.alias.cell in self.set.unreachable_cells
 
     def _merit(self, stopped: StoppedTablet) -> tuple[bool, bool, int, TabletAlias]:

@@ -40,7 +40,7 @@ class Candidacy:
     is_replicating: bool = True
     """Whether it replicates from `primary`, with both threads running."""
     backup_running: bool = False
-    """Return that a backup is being taken of it; empty if none is."""
+    """Whether a backup is being taken of it."""
     applier_stopped: str = ""
     """Why its relay log does not get applied; empty if it does."""
     fitness: Fitness = FIT
@@ -151,7 +151,7 @@ def is_unfit(candidacy: Candidacy) -> str:
 
 
 def is_backed_up(candidacy: Candidacy) -> str:
-    """Whether a backup is being taken of it."""
+    """Return that a backup is being taken of it; empty if none is."""
     return "is being backed up" if candidacy.backup_running else ""
 
 

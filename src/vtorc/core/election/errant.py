@@ -1,13 +1,14 @@
 """Which transactions of a stopped tablet provably were never acknowledged, so that they need not survive.
 
 A tablet may have transactions of its own because an application wrote on a replica. Or it was primary, and no replica
-received its last writes. They look exactly like an acknowledged write that only this tablet still holds. So no
-transaction is called errant without a proof, and all others must survive.
+received its last writes. They look exactly like an acknowledged write that only this tablet still holds. So a
+transaction is called errant only on a proof, and all others must survive.
 
-The proof is what the present primary was seen to hold in its term. It could not have been promoted without all that
-earlier terms acknowledged. Each write that was acknowledged in this term carries the UUID of a server that may have
-been primary in it. A transaction without both marks was never acknowledged, if only this tablet has it. Nor was it if
-no tablet has it that acknowledges for its writer: two tablets of one cell share it, and only other cells count.
+The proof is what the present primary was seen to hold in its term. To be promoted it had to hold all that earlier terms
+acknowledged. Each write that was acknowledged in this term carries the UUID of a server that may have been primary in
+it. A transaction with neither mark was never acknowledged if only this tablet has it. The same is true if all tablets
+that have it may not acknowledge for its writer. Two tablets of one cell share such a transaction where only other cells
+count.
 
 Vitess compares the lengths of the tablets' reparent journals instead, and of tablets with equal lengths the
 transactions, less those of their source (`go/vt/vtctl/reparentutil/emergency_reparenter.go`). That proves nothing after
@@ -25,7 +26,7 @@ from vtorc.core.facts.ids import TabletAlias
 def proven_errant(candidates: CandidateSet, policy: DurabilityPolicy) -> dict[TabletAlias, GtidSet]:
     """Return the errant transactions of each tablet that has some.
 
-    No transaction is errant while the primary was not seen in its term. Nor is any in a first term: there no write was
+    It is empty until the primary was seen in its term. It is empty in a first term as well: there no write was
     acknowledged, and every transaction may be wanted.
     """
     known = _known_at_primary(candidates)
@@ -60,7 +61,8 @@ def _only_here(candidates: CandidateSet, stopped: StoppedTablet) -> GtidSet:
 def _without_acker(candidates: CandidateSet, policy: DurabilityPolicy) -> GtidSet:
     """Return what stopped tablets wrote, and no tablet received that may have acknowledged it.
 
-    A writer whose possible ackers were not all reached, or with the UUID of another tablet, proves nothing.
+    A writer proves something only if enough of its possible ackers were reached, and its UUID is that of one tablet
+    alone.
     """
     tablets = candidates.stopped
     found = EMPTY_GTID_SET
@@ -94,10 +96,9 @@ def _known_at_primary(candidates: CandidateSet) -> GtidSet:
 def _possible_writers(candidates: CandidateSet, policy: DurabilityPolicy) -> frozenset[str]:
     """Return the servers that may have been primary in the present term, or in a later one that vtorc does not know of.
 
-    Beside the known primary these are sources that were not reached, and tablets that had no source. The latter count
-    if enough of their possible ackers were not reached: a reached acker holds no transaction that only they have. The
-    known primary is no
-    acker of such a rival: its own record would have changed when it became its replica.
+    They are the known primary, the unreached sources of stopped tablets, and stopped tablets that had no source. The
+    last count only if enough of their possible ackers are unreached: a reached acker holds what it acknowledged. The
+    known primary counts as no acker of such a rival: its own record would have changed when it became a replica.
     """
     writers = set(candidates.primary_uuids)
     reached = {stopped.server_uuid for stopped in candidates.stopped.values()}

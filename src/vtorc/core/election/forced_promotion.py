@@ -129,7 +129,8 @@ def _unless_needless(
 ) -> DataLossEstimate | Refusal:
     """Refuse a loss while the election would promote another tablet and lose nothing.
 
-    The primary that is to be replaced is no such tablet, nor is one that has to fetch first, which may be impossible.
+    The primary that is to be replaced does not count as another tablet. Nor does one that has to fetch first, as it may
+    be unable to.
     """
     choice = choose(candidates, policy)
     if isinstance(choice, Refusal) or choice.source is not None or choice.winner == candidates.primary:

@@ -55,8 +55,8 @@ def _below_last_seen(candidates: CandidateSet, required: GtidSet) -> Why | None:
 def _lost_with_relay_logs(candidates: CandidateSet, policy: DurabilityPolicy, required: GtidSet) -> Why | None:
     """Name what a tablet had received, and so may have acknowledged, before a crash of its MySQL took its relay log.
 
-    Only transactions that it was seen to have can be missed here, and those that were never acknowledged need not
-    survive. A primary that was stopped has all that were.
+    Only transactions that the tablet was seen to have can be missed here. Those that provably were never acknowledged
+    need not survive. A primary that was stopped has all that were acknowledged.
     """
     primary = candidates.primary_member
     if primary.alias in candidates.stopped:

@@ -8,8 +8,8 @@ that no other tablet has.
 A vtorc that was just started does not know how a tablet was. So it takes the tablet for one that acknowledged until it
 was first read and heard. A restarted vtorc once promoted a replica without 236 writes that a drained tablet held.
 
-A tablet that does not answer is as it was last heard only while the primary counts no client too many. Its MySQL goes
-on without its tablet manager, and may have become one.
+A silent tablet is taken to be as it was last heard while known tablets explain all clients of the primary. Its MySQL
+goes on without its tablet manager, and may have become a client since.
 """
 
 import math

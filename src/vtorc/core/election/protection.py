@@ -22,7 +22,7 @@ def earlier_protection(
     """Return what protects the writes of `primary` if the present policy protects none of them and semi-sync does; else
     None.
 
-    It names no cells: the policy that once did is not known any more, and MySQL knows none.
+    It asks for no particular cell: only the policy before named some, and it is forgotten.
     """
     if primary is None or policy.has_semi_sync:
         return None

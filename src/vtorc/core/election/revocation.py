@@ -50,7 +50,7 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
 
 
 def _unseen_past(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
-    """Say which tablets that were not reached may be a primary and its ackers, although no record says so.
+    """Say which unreached tablets may be a primary and its ackers, although no record says so.
 
     The tablets that were reached are new. That proves nothing about the others if the topology server was restored.
     """
@@ -86,7 +86,7 @@ def _what_to_do_about_bad_records(candidates: CandidateSet, revocation: Revocati
     """Say what to do about possible ackers that cannot be asked, because their records do not tell where they are.
 
     A record's path tells its tablet's name and so its cell, nothing else. The tablet may be a REPLICA that
-    acknowledges, unless the policy wants no acknowledgements from that cell.
+    acknowledges, if the policy takes acknowledgements from that cell.
     """
     ackers = {acker.alias for quorum in revocation.open for acker in quorum.ackers} & candidates.unreadable
     return "".join(
@@ -173,9 +173,9 @@ def _replicas_of_unknown_servers(candidates: CandidateSet) -> str:
 def _why_cut_off(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     """Say that vtorc may be the one that is cut off; empty if it reached most of the tablets.
 
-    Without acknowledgements nothing stops a primary that only vtorc cannot reach, so most of the other tablets must be
-    on its side. Vitess asks for all of them (`haveRevoked`); a majority is what two halves of a network cannot both
-    have.
+    A primary that needs no acknowledgements goes on writing where vtorc alone cannot reach it. So most of the other
+    tablets have to be on the side of vtorc. Vitess asks for all of them (`haveRevoked`); two halves of a network cannot
+    both have a majority.
     """
     if candidates.primary in candidates.stopped:
         return ""

@@ -2,7 +2,7 @@
 
 A primary counts its semi-sync clients. A mysqld whose tablet record was deleted is one of them, and acknowledges alone.
 So is one whose tablet manager takes it for dead, because only the socket between the two is gone. A client that no
-tablet of the shard explains is a server that vtorc can neither stop nor ask.
+tablet of the shard explains is a server out of vtorc's reach.
 
 The count and the tablets' answers are of different moments. The count itself is late: MySQL goes on to count a replica
 that is gone until it next writes to that connection. So the tablets only give bounds:
@@ -12,14 +12,15 @@ that is gone until it next writes to that connection. So the tablets only give b
 * A tablet that may have been a client, as far as is known, may explain one. At least the count less all of these is
   unknown.
 
-Within these bounds the number of unknown clients stays as it was. So a replica that ends hides no unknown client, and
-one that comes back makes none. The number becomes lower only if two counts in a row say so. Otherwise a replica that
-reconnects between two of its answers could hide one.
+Within these bounds the number of unknown clients stays as it was. So the end of a replica hides no unknown client, and
+its return adds none. The number becomes lower only if two counts in a row say so. Otherwise a replica that reconnects
+between two of its answers could hide one.
 
-The very first count has no number before it: each client counts as unknown that is not a tablet which says so itself. A
-new primary begins without any. A server without a record does not follow it, as only tools that read records point
-servers there. The first primary of all begins without any as well, if it was seen before without a client. It died
-right after its election once, before a replica had been asked again, and its replacement was refused for ever.
+The very first count has no number before it. Each of its clients counts as unknown, unless a tablet says itself that it
+is that client. A new primary begins without any. Only tools that read records point servers there, so a server without
+a record does not follow it. The first primary of all begins without any as well, if it was seen before without a
+client. It died right after its election once, before a replica had been asked again, and its replacement was refused
+for ever.
 
 A tablet that does not answer may have become a client since. By the same bounds it is known whether there is a client
 that can only be such a tablet or an unknown server. Then an election has to reach each such tablet. A silent RDONLY
@@ -219,7 +220,7 @@ def unexplained_clients(view: ShardView, primary: TabletAlias | None) -> int:
 
 
 def silent_clients(view: ShardView, primary: TabletAlias) -> frozenset[TabletAlias]:
-    """Return the tablets that do not answer and may be a client of `primary` for which nothing else is left.
+    """Return the silent tablets that may be a client of `primary` which nothing else explains.
 
     By their last answers they were none, or a later count was complete without them.
     """
@@ -318,7 +319,7 @@ def _is_silent(tablet: TabletView) -> bool:
 
 
 def _is_only_guessed(tablet: TabletView, span: ClientSpan | None, count: ClientCount) -> bool:
-    """Whether it may have been counted for no other reason than that it does not answer."""
+    """Whether only its silence leaves room for it among the counted clients."""
     if not _is_silent(tablet) or _was_client(span, count):
         return False
     return span is None or span.ended is not None or _has_left(tablet, span, count)

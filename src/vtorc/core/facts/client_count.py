@@ -31,7 +31,7 @@ class ClientCount:
     unexplained: int
     """How many clients have to be taken for servers that cannot be reached."""
     unseen: int
-    """The same, and besides how many clients may be tablets that do not answer, and by their last answers are none."""
+    """The same, with the clients that may be silent tablets which were none by their last answers."""
     most: int = 0
     """How many clients are left if only those tablets are clients that were seen so both before and after the count."""
     most_before: int = 0
@@ -51,8 +51,8 @@ class ClientCount:
     is_first: bool = False
     """Whether it is the first count of all, and not all tablets have been asked yet."""
     assumed: int = 0
-    """How many of these were only assumed at the first count, as not all tablets had been asked since it. One later
-    count without them takes them back."""
+    """How many of the unknown clients were only assumed at the first count, as not all tablets had been asked since it.
+    One later count without them takes them back."""
     explained_at: float | None = None
     """When the probe started that brought the first of two counts in a row that all but `unexplained` clients were seen
     before and after. They are the last two such counts; None if there were none.

@@ -7,9 +7,9 @@ class Clock(Protocol):
     """Source of time for the shell around the core; the simulator has its own."""
 
     def now(self) -> float:
-        """Seconds on a clock that never jumps; only differences mean something."""
+        """Return seconds on a clock that never jumps; only differences mean something."""
         ...
 
     def wall(self) -> int:
-        """Nanoseconds since the Unix epoch, as this host believes."""
+        """Return nanoseconds since the Unix epoch, as this host believes."""
         ...

@@ -19,7 +19,7 @@ class DirectOutcome(enum.Enum):
     ANSWERS = "answers"
     """It let vtorc in and answered its statements."""
     REFUSES_LOGIN = "refuses the login"
-    """It spoke, and let vtorc not in: no such account, too many connections."""
+    """It spoke, and refused vtorc the login: no such account, or too many connections."""
     GREETS = "only greets"
     """It sent its greeting, and no answer after that in time."""
     NO_GREETING = "no greeting"

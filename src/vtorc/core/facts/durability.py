@@ -115,8 +115,8 @@ POLICY_NAMES = tuple(_BY_NAME)
 def policy(name: str, *, rules: Mapping[TabletAlias, PromotionRule] | None = None) -> DurabilityPolicy:
     """Return the policy of that name; only `specified` heeds `rules`, the `DurabilityParams` of the configuration.
 
-    Raises UnknownDurabilityPolicy, also for the empty name: what holds for a keyspace that names none is not decided
-    here.
+    Raises UnknownDurabilityPolicy, also for the empty name: the caller decides what holds for a keyspace that names
+    none.
     """
     found = _BY_NAME.get(name)
     if found is None:

@@ -1,7 +1,7 @@
 """Tablets with a replication source outside the shard: an operator set that up, and vtorc does not end it.
 
-A vttablet that runs with `--unmanaged` does not say so, neither in its record nor in FullStatus (Vitess up to v24).
-The replication source of its MySQL is all that can be seen.
+Neither the record nor the FullStatus of a vttablet tells that it runs with `--unmanaged` (Vitess up to v24). Only the
+replication source of its MySQL shows it.
 """
 
 from vtorc.core.facts.views import ShardView, TabletView

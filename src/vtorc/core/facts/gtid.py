@@ -118,7 +118,7 @@ class GtidSet:
         return Comparison.of(has_all_of_other=self.contains(other), other_has_all=other.contains(self))
 
     def count(self) -> int:
-        """How many transactions there are."""
+        """Return how many transactions there are."""
         return sum(iv.count(intervals) for _, intervals in self.entries)
 
     @property

@@ -69,8 +69,7 @@ class LastProbe:
     that are evidence about the failure.
     """
     unasked: float = 0.0
-    """Seconds since `failing_since` in which probes had to wait until they could be sent: the tablet was not silent
-    then but not asked."""
+    """Seconds since `failing_since` in which probes waited to be sent: the tablet was unasked then, not silent."""
     same_failure_since: float | None = None
     """When the first of the last probes was over that all failed in the way of `failure`; None if the last one brought
     a status."""

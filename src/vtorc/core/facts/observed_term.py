@@ -61,8 +61,8 @@ class ObservedTerm:
         """Return what is known after one more answer; `before` is what was known until then, None if nothing.
 
         `record` is the tablet's when the probe started, at `at`. `heard_at` is when the probe started that brought the
-        answer before it, None if there was none. A newer term begins anew: an earlier one says nothing about it.
-        Another server under the alias of the primary is not the primary: it tells nothing about the writes of the term.
+        answer before it, None if there was none. A newer term begins anew: an earlier one says nothing about it. A
+        server that took over the alias of the primary tells nothing about the writes of the term.
         """
         if status.read_only or status.has_source or status.disk_stalled:
             return before

@@ -18,7 +18,6 @@ from vtorc.core.facts.status import TabletStatus
 RECORD_IS_LATE_AT_MOST = 60.0
 """Seconds after which a tablet that became primary has told the topology server."""
 
-
 STEADY_GAP = 1.4
 """Seconds from one answer with further commits to the next up to which commits count as steady. Only a primary that is
 asked about once a second can show that."""
@@ -257,7 +256,7 @@ class TabletMemory:
         return (started if since is None else since), self.record_confirmed
 
     def _may_ack(self, status: TabletStatus, ended: float) -> float | None:
-        """Until when the tablet may have acknowledged; an answer without the settings of semi-sync changes nothing."""
+        """Return until when it may have acknowledged; an answer without the settings of semi-sync changes nothing."""
         if status.semi_sync.replica_enabled and status.has_source:
             return math.inf
         if status.disk_stalled or (status.has_source and not status.semi_sync.is_reported):
@@ -276,10 +275,10 @@ class TabletMemory:
         return self.not_receiving_since if known else started
 
     def _commits_wait(self, before: TabletStatus | None, status: TabletStatus, started: float) -> float | None:
-        """Since when commits are in the binary log and not executed: MySQL adds them to gtid_executed after the wait.
+        """Return since when commits are in the binary log and not executed; None if none is.
 
-        A transaction that is just being committed looks the same, but not for long. An answer with a stalled disk tells
-        nothing, so the time begins anew after it.
+        MySQL adds them to gtid_executed after the wait. A transaction that is just being committed looks the same, but
+        not for long. An answer with a stalled disk tells nothing, so the time begins anew after it.
         """
         if before is None or status.has_source or status.executed.entries != before.executed.entries:
             return None

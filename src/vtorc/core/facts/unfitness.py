@@ -124,7 +124,10 @@ def _delay(subject: Subject) -> str | None:
 
 
 def _no_semi_sync(subject: Subject) -> str | None:
-    """A server without the plugins tells the same as one that could not be asked, so others have to tell more."""
+    """Judge whether it has the plugins of semi-sync.
+
+    A server without them tells the same as one that could not be asked, so others have to tell more.
+    """
     semi_sync = subject.status.semi_sync
     if not subject.required_acks or semi_sync.is_reported or semi_sync.primary_enabled or semi_sync.replica_enabled:
         return ""

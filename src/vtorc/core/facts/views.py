@@ -71,8 +71,8 @@ class TabletView:
 
     @property
     def told(self) -> TabletStatus | None:
-        """The last answer that told more than a stalled disk, which hides all else. It is one of a stalled disk if no
-        other came, and None without any.
+        """The last answer that told more than a stalled disk, which hides all else. If all answers told of a stalled
+        disk, it is the last of them; None before the first answer.
         """
         return self.memory.before_stall or self.status
 
@@ -254,11 +254,11 @@ class ShardView:
         )
 
     def tablet(self, alias: TabletAlias | None) -> TabletView | None:
-        """The tablet of that name, if the shard has it."""
+        """Return the tablet of that name; None if the shard lacks it."""
         return next((tablet for tablet in self.tablets if tablet.alias == alias), None)
 
     def at_address(self, address: tuple[str, int]) -> TabletView | None:
-        """The tablet with a mysqld at this host and port.
+        """Return the tablet with a mysqld at this host and port; None if there is none.
 
         Of several it is the one that answers. The host may run a tablet of another alias by now, while the record of
         the former one is still there.
@@ -269,8 +269,8 @@ class ShardView:
     def replicas_of(self, source: TabletView) -> tuple[TabletView, ...]:
         """Tablets that replicate from `source` by their last known status, reachable or not.
 
-        A tablet that was shut down cleanly has blanked its MySQL address. Then each tablet counts as its replica that
-        replicates from an address of no tablet: a stopped primary must not seem to have none.
+        A tablet that was shut down cleanly has blanked its MySQL address. Each tablet that replicates from an unknown
+        address then counts as its replica. A stopped primary would otherwise seem to have no replicas.
         """
         known = self._replicas.get(source.alias)
         if known is None or known[0] is not source:

@@ -18,9 +18,9 @@ Families = Mapping[str, Sequence[MetricForm]]
 
 
 def families(metrics: Iterable[MetricForm], dropped: Collection[str] = ()) -> Families:
-    """Return the values by metric; of those that nothing told, one without labels is 0, and others have no values.
+    """Return the values by metric; an untold metric is 0 if it has no labels, and else has no values.
 
-    A value that the catalogue does not know is left out, as its type is not known, and so is a `dropped` metric.
+    Metrics that are missing in the catalogue are left out, as their type is unknown, and so are the `dropped` ones.
     """
     found: dict[str, list[MetricForm]] = {name: [] for name in METRICS if name not in dropped}
     for metric in metrics:

@@ -40,7 +40,7 @@ def _row(kind: MetricKind, help_: str, labels: tuple[str, ...] = ()) -> MetricTr
 
 
 METRICS: dict[str, MetricTraits] = {
-    # Those of Vitess' vtorc. One without labels that vtorc never sets is 0: it has no such queue or cache.
+    # Those of Vitess' vtorc. A metric without labels that vtorc never sets is 0, as it lacks that queue or cache.
     "AnalysisChangeWrite": _row(COUNTER, "Changes of findings and of what is decided about them"),
     "AuditWrite": _row(COUNTER, "Audit entries written"),
     "BuildNumber": _row(GAUGE, "Number of the build"),

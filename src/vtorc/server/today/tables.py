@@ -169,7 +169,7 @@ def _deployments(memory: ServerMemory) -> Iterator[Row]:
 
 
 def _never_written(memory: ServerMemory) -> Iterator[Row]:
-    """Yield nothing: Vitess' vtorc has the table, and writes nothing to it unless told to."""
+    """Yield no rows: Vitess' vtorc has the table, and fills it only on request."""
     return iter(())
 
 

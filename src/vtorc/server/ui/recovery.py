@@ -43,7 +43,7 @@ class RecoveryPage:
     outcome: str
     """How it ended, in a word or two."""
     sentence: str
-    """Its result, or why it has none, without the name of the shard and without its argument."""
+    """Its result, or why it has none; the name of the shard and the argument are left out."""
     is_running: bool
     """Whether it is in progress."""
     bars: Sequence[StepBar]
