@@ -11,7 +11,7 @@ from vtorc.control.metric_values import LabelledCounter, LabelledDurations
 from vtorc.control.observer import Announcement
 from vtorc.core.decision.decisions import Decision
 from vtorc.core.detection.problems import Code
-from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.detection.recoveries import Recovery, Reparent
 from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.rules import Rule
@@ -20,16 +20,6 @@ from vtorc.discovery.lateness import OnTimeClock
 from vtorc.forms.frames import MetricForm
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
-
-EMERGENCY, PLANNED = "EmergencyReparentShard", "PlannedReparentShard"
-_OPERATIONS: Mapping[Recovery, str] = {
-    Recovery.RECOVER_DEAD_PRIMARY: EMERGENCY,
-    Recovery.RECOVER_PRIMARY_TABLET_DELETED: EMERGENCY,
-    Recovery.EMERGENCY_REPARENT: EMERGENCY,
-    Recovery.ELECT_NEW_PRIMARY: PLANNED,
-    Recovery.PLANNED_REPARENT: PLANNED,
-}
-"""The operation of Vitess that each recovery comes down to; repairs keep the primary and have none."""
 
 _SKIPPED: Mapping[Rule, str] = {
     Rule.NO_REMEDY: "NoRecoveryAction",
@@ -77,11 +67,11 @@ class FleetMetrics:
         self._ended = self._counter("RecoveriesEnded", ["RecoveryType", "Result"], known=product(_KINDS, _RESULTS))
         self._refused = self._counter("RefusedDecisions", ["Rule"], known=_STANDING)
         self._own_errors = self._counter("OwnErrors")
-        self._operations = {
-            EMERGENCY: self._counter("EmergencyReparentCounts", ["Keyspace", "Shard", "Result"]),
-            PLANNED: self._counter("PlannedReparentCounts", ["Keyspace", "Shard", "Result"]),
+        self._reparents = {
+            Reparent.EMERGENCY: self._counter("EmergencyReparentCounts", ["Keyspace", "Shard", "Result"]),
+            Reparent.PLANNED: self._counter("PlannedReparentCounts", ["Keyspace", "Shard", "Result"]),
         }
-        self._operation_seconds = self._durations("ReparentShardOperationTimings", ["Operation"])
+        self._reparent_seconds = self._durations("ReparentShardOperationTimings", ["Operation"])
         self._lock_seconds = self._durations("ShardLockTimings", ["Action"])
         self._lock_waits = self._durations("LockWaitSeconds")
         self._phases = self._durations("RecoveryPhaseSeconds", ["Phase"], known=[(phase,) for phase in _PHASES])
@@ -200,9 +190,9 @@ class FleetMetrics:
         self._ended.count(record.recovery.value, _RESULTS[succeeded])
         if record.outcome in _FAILED:
             self._failed_of_shard.count(*_names(record.shard))
-        if (operation := _OPERATIONS.get(record.recovery)) is not None:
-            self._operations[operation].count(*_names(record.shard), _RESULTS[succeeded])
-            self._operation_seconds.observe(record.duration, operation)
+        if (reparent := record.recovery.traits.reparent) is not None:
+            self._reparents[reparent].count(*_names(record.shard), _RESULTS[succeeded])
+            self._reparent_seconds.observe(record.duration, reparent.value)
         marks = sorted(record.marks.items(), key=lambda mark: mark[1])
         for (_, begin), (phase, end) in pairwise([("", 0.0), *marks]):
             self._phases.observe(end - begin, phase)

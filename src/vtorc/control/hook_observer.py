@@ -16,12 +16,8 @@ StartHooks = Callable[[Sequence[Hook], HookOccasion], None]
 """Runs the commands of hooks one after the other; returns at once and raises nothing."""
 
 _Problem = tuple[str, TabletAlias | None]
-_FAILOVERS = (
-    Recovery.RECOVER_DEAD_PRIMARY,
-    Recovery.RECOVER_PRIMARY_TABLET_DELETED,
-    Recovery.EMERGENCY_REPARENT,
-    Recovery.PLANNED_REPARENT,
-)
+_FAILOVERS = frozenset(each for each in Recovery if each.traits.reparent is not None) - {Recovery.ELECT_NEW_PRIMARY}
+"""Recoveries that v12 runs the hooks of a failover for: the shard had a primary before."""
 
 
 class HookObserver:

@@ -8,7 +8,7 @@ import structlog
 from vtorc.control.hold_book import HoldNews
 from vtorc.control.observer import Announcement, failure_sentence
 from vtorc.core.decision.decisions import Decision
-from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.detection.recoveries import Recovery, Reparent
 from vtorc.core.election.last_primary import observed_term_of
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
@@ -20,11 +20,6 @@ from vtorc.recovery.runner import Judgement
 
 _NO_FAILURES = frozenset({Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.GONE, Outcome.LOCK_HELD})
 """Outcomes that are no failures; the last two are routine where several vtorcs watch the same shard."""
-
-_REPLACEMENTS = frozenset(
-    {*(recovery for recovery in Recovery if recovery.replaces_primary), Recovery.EMERGENCY_REPARENT}
-)
-"""Recoveries that make another tablet the primary because the present one is lost."""
 
 
 class LogObserver:
@@ -103,7 +98,7 @@ class LogObserver:
         if an operator is needed. A hold that silences the problem leaves it a piece of information, unless vtorc acts.
         """
         level = "info"
-        if decision.recovery in _REPLACEMENTS or (not decision.acts and decision.finding.problem.warns):
+        if _is_emergency(decision.recovery) or (not decision.acts and decision.finding.problem.warns):
             level = "warning"
         if decision.escalated:
             level = "error"
@@ -145,7 +140,7 @@ class LogObserver:
     def finished(self, record: RecoveryRecord) -> None:
         """Log how a recovery ended; the replacement of a primary is a warning, as writes stood still."""
         level = "info" if record.outcome in _NO_FAILURES else "error"
-        if record.outcome is Outcome.SUCCEEDED and record.recovery in _REPLACEMENTS:
+        if record.outcome is Outcome.SUCCEEDED and _is_emergency(record.recovery):
             level = "warning"
         getattr(self._log, level)(
             record.sentence,
@@ -203,3 +198,7 @@ class LogObserver:
         self._log.error(
             failure_sentence(shard, error, rest), shard=str(shard), rule=Rule.OWN_ERROR.value, exc_info=error
         )
+
+
+def _is_emergency(recovery: Recovery | None) -> bool:
+    return recovery is not None and recovery.traits.reparent is Reparent.EMERGENCY

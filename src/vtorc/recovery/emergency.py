@@ -8,6 +8,7 @@ it puts back what it changed.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal, choose
@@ -22,9 +23,6 @@ from vtorc.recovery.catch_up import CatchUp, record_choice
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stopped
-
-JOURNAL_ACTION = "EmergencyReparentShard"
-"""Name of the operation in the reparent journal (Vitess `emergency_reparenter.go`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class EmergencyReparent:
                 winner=self.session.tablet_in(self.view, winner).record,
                 position=position,
                 replicas=self._replicas_to_repoint(winner, stopped, choice),
-                action=JOURNAL_ACTION,
+                reparent=Reparent.EMERGENCY,
                 first=False,
             ),
         )

@@ -8,6 +8,7 @@ to serve under the policy. The chosen one must hold all transactions that any of
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidate_evidence import held_back, wishes
 from vtorc.core.election.candidates import ACKING_TYPES, CandidateSet, StoppedTablet
 from vtorc.core.election.choice import Choice, Refusal, choose
@@ -18,9 +19,6 @@ from vtorc.core.facts.views import ShardView
 from vtorc.recovery.catch_up import CatchUp, ReadyToPromote, record_choice
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
-
-JOURNAL_ACTION = "PlannedReparentShard"
-"""Name of the operation in the reparent journal (Vitess `planned_reparenter.go`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ class FirstElection:
                     for t in self.view.tablets
                     if t.alias in present and t.alias != winner.alias
                 ),
-                action=JOURNAL_ACTION,
+                reparent=Reparent.PLANNED,
                 first=True,
             ),
         )

@@ -7,6 +7,7 @@ without an operator: `.importlinter` keeps automatic code from importing it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidate_evidence import as_if_stopped, candidate_set
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.election.choice import Refusal
@@ -17,7 +18,6 @@ from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
-from vtorc.recovery.emergency import JOURNAL_ACTION
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stopped
@@ -130,7 +130,7 @@ class ForcedPromotion:
                     for alias, each in sorted(stopped.items())
                     if alias != self.named and position.contains(each.received)
                 ),
-                action=JOURNAL_ACTION,
+                reparent=Reparent.EMERGENCY,
                 first=False,
             ),
         )

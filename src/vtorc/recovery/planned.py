@@ -7,6 +7,7 @@ failure before the promotion is asked for leaves the old primary writable again.
 
 from dataclasses import dataclass
 
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidates import ACKING_TYPES
 from vtorc.core.election.choice import Refusal
 from vtorc.core.election.safety_argument import SafetyArgument
@@ -20,9 +21,6 @@ from vtorc.recovery.planned_demotion import PlannedDemotion, acker_to_disconnect
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import read_clock
-
-JOURNAL_ACTION = "PlannedReparentShard"
-"""Name of the operation in the reparent journal (Vitess `planned_reparenter.go`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +68,7 @@ class PlannedReparent:
                 winner=winner.record,
                 position=end,
                 replicas=self._replicas_to_repoint(winner, end),
-                action=JOURNAL_ACTION,
+                reparent=Reparent.PLANNED,
                 first=False,
             ),
         )

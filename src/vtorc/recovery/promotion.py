@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
@@ -52,8 +53,8 @@ class Promotion:
     position: GtidSet
     """The transactions that `winner` has applied."""
     replicas: tuple[ReplicaToRepoint, ...]
-    action: str
-    """The operation named in the reparent journal."""
+    reparent: Reparent
+    """The operation that the reparent journal names (Vitess `emergency_reparenter.go`, `planned_reparenter.go`)."""
     first: bool
     """Whether the shard had no primary before."""
 
@@ -225,7 +226,7 @@ async def _write_reparent_journal(session: RecoverySession, promotion: Promotion
             session.tablets.populate_reparent_journal(
                 winner,
                 time_created_ns=created,
-                action=promotion.action,
+                action=promotion.reparent.value,
                 primary=winner.alias,
                 position=promotion.position,
             ),

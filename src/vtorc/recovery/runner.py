@@ -21,11 +21,6 @@ from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 from vtorc.recovery.repairs import Repairs
 from vtorc.recovery.session import RecoverySession, RecoveryTools, StepListener, hear_nothing
 
-_ONLY_OPERATORS = "no problem calls for what only operators ask for"
-
-_FAILOVERS = (Recovery.RECOVER_DEAD_PRIMARY, Recovery.RECOVER_PRIMARY_TABLET_DELETED)
-"""The recoveries before which `PreFailoverProcesses` runs."""
-
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -105,7 +100,7 @@ class Runner:
 
     async def _ask_hooks(self, session: RecoverySession, judgement: Judgement, begun: BegunRecovery) -> bool:
         """Run the operator's commands before a lost primary is replaced; returns whether there was one."""
-        if begun.recovery not in _FAILOVERS:
+        if not begun.recovery.replaces_primary:
             return False
         return await run_pre_hooks(session, Hook.PRE_FAILOVER, occasion_of(begun, judgement.view))
 
@@ -145,17 +140,18 @@ class Runner:
             case Recovery.RESTART_DIRECT_REPLICA:
                 await repairs.restart_one_replica()
                 return f"{view.shard}: made one replica of {aliases[0]} reconnect"
-            case Recovery.PLANNED_REPARENT | Recovery.EMERGENCY_REPARENT | Recovery.REPARENT_TABLET:
-                raise session.fail(_ONLY_OPERATORS)
             case (
-                Recovery.START_REPLICATION
+                Recovery.PLANNED_REPARENT
+                | Recovery.EMERGENCY_REPARENT
+                | Recovery.REPARENT_TABLET
+                | Recovery.START_REPLICATION
                 | Recovery.RESTART_REPLICATION
                 | Recovery.STOP_REPLICATION
                 | Recovery.STOP_REPLICATION_NICELY
+                | Recovery.SET_READ_ONLY
+                | Recovery.FLUSH_BINARY_LOGS
             ):
-                raise session.fail(_ONLY_OPERATORS)
-            case Recovery.SET_READ_ONLY | Recovery.FLUSH_BINARY_LOGS:
-                raise session.fail(_ONLY_OPERATORS)
+                raise session.fail("no problem calls for what only operators ask for")
 
 
 def begun_with(action: Action, *, began: int) -> BegunRecovery:

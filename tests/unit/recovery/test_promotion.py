@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.recovery.test_repairs import NONE, by_hand, look
 from tests.unit.sim.servers import until
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.recovery.promotion import REPOINT_GRACE, Promotion, ReplicaToRepoint, promote
@@ -42,7 +43,7 @@ async def lose_primary(
         winner=records[winner.config.alias],
         position=winner.mysqld.executed.value,
         replicas=(ReplicaToRepoint(records[follower.config.alias], received(follower)),),
-        action="test",
+        reparent=Reparent.EMERGENCY,
         first=False,
     )
     return winner, follower, promotion

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.core.builders import P, alias, gtids, primary, replica, shard, stopped
 from tests.unit.recovery.fakes import NEVER, Rig, in_session, unreachable
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
@@ -37,7 +38,7 @@ def promotion(*replicas: ReplicaToRepoint, durability: str = "semi_sync", first:
         winner=record(WINNER),
         position=HELD,
         replicas=replicas,
-        action="test",
+        reparent=Reparent.EMERGENCY,
         first=first,
     )
 
@@ -56,7 +57,7 @@ def test_a_promotion_checks_the_lock_promotes_repoints_and_proves() -> None:
         assert rig.held.calls == ["check"]
         assert rig.calls[0] == f"promote_replica {WINNER} semi_sync=True"
         assert sorted(rig.calls[1:]) == [
-            f"{JOURNAL} created={100 * 10**9} action=test primary={WINNER} position=100:1-60",
+            f"{JOURNAL} created={100 * 10**9} action=EmergencyReparentShard primary={WINNER} position=100:1-60",
             REPOINT_SECOND,
             f"set_replication_source {THIRD} source={WINNER} semi_sync=False force_start=True",
         ]

@@ -24,6 +24,15 @@ class Urgency(enum.IntEnum):
         return self >= Urgency.PRIMARY_REPAIR
 
 
+class Reparent(enum.Enum):
+    """An operation of Vitess that gives a shard another primary, by its name in metrics and in the reparent journal."""
+
+    EMERGENCY = "EmergencyReparentShard"
+    """It replaces a primary that is lost, or taken for lost by an operator."""
+    PLANNED = "PlannedReparentShard"
+    """It moves a primary that is well, or elects the first one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryTraits:
     """One row of the catalogue; no column has a default, so that the type checker names a forgotten one."""
@@ -34,6 +43,8 @@ class RecoveryTraits:
     """The end of the sentence that announces it."""
     urgency: Urgency
     """Its place among the recoveries that wait for a slot."""
+    reparent: Reparent | None
+    """The operation of Vitess that it comes down to; None where the primary stays."""
     replaces_primary: bool
     """Whether it makes another tablet the primary because the present one is lost."""
     batches: bool
@@ -52,6 +63,7 @@ def _of_operators(spelling: str, intent: str) -> RecoveryTraits:
         spelling=spelling,
         intent=intent,
         urgency=Urgency.REPLICA_REPAIR,
+        reparent=None,
         replaces_primary=False,
         batches=False,
         changes_tablet=True,
@@ -77,6 +89,7 @@ class Recovery(enum.Enum):
         spelling="ElectNewPrimary",
         intent="electing the first primary",
         urgency=Urgency.FIRST_ELECTION,
+        reparent=Reparent.PLANNED,
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
@@ -87,6 +100,7 @@ class Recovery(enum.Enum):
         spelling="RecoverDeadPrimary",
         intent="replacing the primary",
         urgency=Urgency.LOST_PRIMARY,
+        reparent=Reparent.EMERGENCY,
         replaces_primary=True,
         batches=False,
         changes_tablet=False,
@@ -97,6 +111,7 @@ class Recovery(enum.Enum):
         spelling="RecoverPrimaryTabletDeleted",
         intent="replacing the primary",
         urgency=Urgency.LOST_PRIMARY,
+        reparent=Reparent.EMERGENCY,
         replaces_primary=True,
         batches=False,
         changes_tablet=False,
@@ -107,6 +122,7 @@ class Recovery(enum.Enum):
         spelling="RecoverPrimaryHasPrimary",
         intent="removing its replication source",
         urgency=Urgency.PRIMARY_REPAIR,
+        reparent=None,
         replaces_primary=False,
         batches=False,
         changes_tablet=True,
@@ -117,6 +133,7 @@ class Recovery(enum.Enum):
         spelling="FixPrimary",
         intent="repairing the primary",
         urgency=Urgency.PRIMARY_REPAIR,
+        reparent=None,
         replaces_primary=False,
         batches=True,
         changes_tablet=True,
@@ -127,6 +144,7 @@ class Recovery(enum.Enum):
         spelling="FixReplica",
         intent="repairing the replica",
         urgency=Urgency.REPLICA_REPAIR,
+        reparent=None,
         replaces_primary=False,
         batches=True,
         changes_tablet=True,
@@ -137,6 +155,7 @@ class Recovery(enum.Enum):
         spelling="ReconcileStaleTopoPrimary",
         intent="making it a replica of the present primary",
         urgency=Urgency.REPLICA_REPAIR,
+        reparent=None,
         replaces_primary=False,
         batches=True,
         changes_tablet=True,
@@ -147,6 +166,7 @@ class Recovery(enum.Enum):
         spelling="CorrectPrimaryRecord",
         intent="writing into its record that it is primary",
         urgency=Urgency.PRIMARY_REPAIR,
+        reparent=None,
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
@@ -157,6 +177,7 @@ class Recovery(enum.Enum):
         spelling="RecoverErrantGTIDDetected",
         intent="changing its type to DRAINED",
         urgency=Urgency.REPLICA_REPAIR,
+        reparent=None,
         replaces_primary=False,
         batches=False,
         changes_tablet=True,
@@ -167,6 +188,7 @@ class Recovery(enum.Enum):
         spelling="RestartArbitraryDirectReplica",
         intent="making one replica reconnect to learn more",
         urgency=Urgency.LOST_PRIMARY,
+        reparent=None,
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
@@ -177,6 +199,7 @@ class Recovery(enum.Enum):
         spelling="PlannedReparentShard",
         intent="moving the primary as an operator asked",
         urgency=Urgency.REPLICA_REPAIR,
+        reparent=Reparent.PLANNED,
         replaces_primary=False,
         batches=False,
         changes_tablet=False,
@@ -187,6 +210,7 @@ class Recovery(enum.Enum):
         spelling="EmergencyReparentShard",
         intent="replacing the primary as an operator asked",
         urgency=Urgency.REPLICA_REPAIR,
+        reparent=Reparent.EMERGENCY,
         replaces_primary=False,
         batches=False,
         changes_tablet=False,

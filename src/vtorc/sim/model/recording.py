@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Container, Sequence
 
-from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.detection.recoveries import Reparent
 from vtorc.recovery.record import RecoveryRecord, StepRecord
 from vtorc.sim.engine.process import ProcessState
 from vtorc.sim.model.conformance import (
@@ -25,14 +25,6 @@ from vtorc.sim.model.state import NO_TABLET
 from vtorc.sim.mysql.binlog import InsertRow, Transaction
 from vtorc.sim.mysql.server import MysqlObserver, SimMysqld
 from vtorc.sim.mysql.settings import DropReason
-
-_EMERGENCIES = frozenset(
-    {
-        Recovery.RECOVER_DEAD_PRIMARY,
-        Recovery.RECOVER_PRIMARY_TABLET_DELETED,
-        Recovery.EMERGENCY_REPARENT,
-    }
-)
 
 
 class Recorder(MysqlObserver):
@@ -161,7 +153,7 @@ class Recording:
 
     def recovered(self, record: RecoveryRecord) -> None:
         """A vtorc has ended a recovery."""
-        if record.recovery in _EMERGENCIES:
+        if record.recovery.traits.reparent is Reparent.EMERGENCY:
             self._follow(Recovered(tuple(_done(step) for step in record.steps)))
 
     def _follow(self, event: Event) -> None:

@@ -22,7 +22,7 @@ from tests.unit.core.detection.test_replication_errors import PURGED, broken
 from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
-from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.detection.recoveries import Recovery, Reparent
 from vtorc.core.detection.replica_evidence import ReplicaEvidence
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import policy
@@ -168,3 +168,9 @@ def test_a_command_of_operators_on_a_tablet_gives_way_to_a_lost_primary(command:
     assert traits.changes_tablet
     assert not traits.replaces_primary
     assert not traits.batches
+
+
+def test_what_replaces_a_lost_primary_is_an_emergency_reparent_in_the_words_of_vitess() -> None:
+    """Metrics, the log and the hooks name it so, as Vitess does."""
+    replacing = [recovery for recovery in Recovery if recovery.replaces_primary]
+    assert {recovery.traits.reparent for recovery in replacing} == {Reparent.EMERGENCY}
