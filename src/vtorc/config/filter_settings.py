@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from vtorc.config.kinds import PATTERNS, WORDS
+from vtorc.config.kinds import PATTERNS
 from vtorc.config.setting import key, setting
+from vtorc.config.topo_kinds import CELLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,7 +12,7 @@ class FilterSettings:
     """Tablets to leave alone"""
 
     cells_to_watch: tuple[str, ...] = setting(
-        WORDS,
+        CELLS,
         (),
         "Cells with tablets that vtorc repairs, and that it replaces as primaries; empty means all. Unlike Vitess it "
         "reads and asks the tablets of all cells: one that it did not see could hold acknowledged writes, or be the "
@@ -19,7 +20,7 @@ class FilterSettings:
         live=True,
     )
     cells_no_recovery: tuple[str, ...] = setting(
-        WORDS,
+        CELLS,
         (),
         "Cells with tablets that vtorc leaves alone: it repairs none of them, and replaces none as primary. It may "
         "promote them. Vitess does not have it.",

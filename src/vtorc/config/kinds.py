@@ -172,7 +172,10 @@ def _quoted(text: str) -> str:
 
 
 def _words_from_text(text: str) -> tuple[str, ...]:
-    return tuple(word for word in (part.strip() for part in text.split(",")) if word)
+    words = tuple(word for word in (part.strip() for part in text.split(",")) if word)
+    if text.strip() and not words:
+        raise ValueError(text)  # an empty list is a value of its own, and means everything for some settings
+    return words
 
 
 def _words_from_file(value: Any) -> tuple[str, ...]:

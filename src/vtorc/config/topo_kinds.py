@@ -67,6 +67,11 @@ CLUSTERS: ValueKind[tuple[str, ...]] = _checked(
     "keyspaces, or keyspace/key range as in commerce/-80, with commas between them",
     _are_clusters,
 )
+CELLS: ValueKind[tuple[str, ...]] = _checked(
+    WORDS,
+    "cells with commas between them, such as zone1,zone2",
+    lambda cells: all(cell.strip() for cell in cells),
+)
 
 _SESSION_TTLS = duration(hours=24, above_zero=True)
 _SHORTEST_SESSION_TTL = 10.0

@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.config.helpers import loaded, problems
+from vtorc.config.catalogue import FLAGS
 from vtorc.config.flags import parse_flags
 from vtorc.errors import SettingsError
+
+LISTS = {
+    name
+    for name, match in FLAGS.items()
+    if match.setting.kind.name in ("list", "patterns", "networks", "events") and not match.setting.no_effect
+}
+"""The flags whose value is a list of words with commas between them."""
 
 
 @pytest.mark.parametrize(
@@ -45,6 +53,20 @@ def test_goes_on_with_a_repeated_list(tmp_path: Path) -> None:
     """A list that is given twice has the words of both."""
     found = loaded(tmp_path, "-clusters_to_watch=ks1,ks2/-80", "--clusters-to-watch", "ks3").settings
     assert found.clusters_to_watch == ("ks1", "ks2/-80", "ks3")
+
+
+def test_refuses_cells_to_watch_that_name_no_cell(tmp_path: Path) -> None:
+    """A slip of the pen is refused with the flag, its value and what was expected: empty would mean all cells."""
+    assert problems(tmp_path, "--cells-to-watch=,") == [
+        "flag --cells-to-watch: expected cells with commas between them, such as zone1,zone2, got ','"
+    ]
+
+
+@pytest.mark.parametrize("flag", sorted(LISTS))
+@pytest.mark.parametrize("text", [",", " , ,"])
+def test_refuses_commas_alone_in_each_list(tmp_path: Path, flag: str, text: str) -> None:
+    """A list of commas alone is refused, as an empty list means everything for some settings."""
+    assert any(f"flag --{flag}: expected" in each for each in problems(tmp_path, f"--{flag}={text}"))
 
 
 @pytest.mark.parametrize(

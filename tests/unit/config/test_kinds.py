@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from vtorc.config.kinds import DURATION, SWITCH, WORDS, ValueKind, choice, parse_duration, show_duration, whole
 from vtorc.config.orchestrator import host_and_port, listen_address
+from vtorc.config.topo_kinds import CELLS
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,8 @@ _REFUSED: list[tuple[ValueKind[Any], object]] = [
     (DURATION, "-5s"),
     (WORDS, ["a", 1]),
     (WORDS, {"a": 1}),
+    (WORDS, ","),
+    (CELLS, ["zone1", " "]),
     (choice("a", "b"), "c"),
     (choice("a", "b"), ""),
     (choice("a", "b"), ["a"]),
