@@ -1,20 +1,16 @@
 """The holds of operators: kept before they are answered, in force from then on, and ended in time."""
 
 import asyncio
-import contextlib
 import enum
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from vtorc.control.store_changes import StoreChanges
 from vtorc.core.facts.holds import NO_HOLDS, Hold, HoldScope, HoldsOnShard, Purpose, holds_on_shard
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.errors import OrdersFileError
 from vtorc.recovery.record import OperatorRequest
-
-KEPT_WITHIN = 10.0
-"""Seconds within which an order must be kept; after that it is refused."""
 
 LOOK_EVERY = 10.0
 """Most seconds until the wall clock is looked at again while a hold has an end, as that clock may be set."""
@@ -126,8 +122,9 @@ class HoldBook:
         self._clock = clock
         self._holds: dict[int, Hold] = {}
         self._over: set[int] = set()
-        self._is_read = restored is not None
-        self._changing = asyncio.Lock()
+        self._changes = StoreChanges(
+            clock, self._read, is_read=restored is not None, what="order", advice=", then look at the list of holds"
+        )
         self._listeners: list[Listener] = []
         self._timer: asyncio.TimerHandle | None = None
         self._take_over(restored or ())
@@ -166,7 +163,7 @@ class HoldBook:
 
         One of a purpose that a scope has only once takes the place of the earlier one.
         """
-        async with self._kept():
+        async with self._changes.make():
             replaced = [
                 each
                 for each in self.holds
@@ -182,7 +179,7 @@ class HoldBook:
 
     async def lift(self, hold: Hold, asked: OperatorRequest) -> bool:
         """End a hold once that is kept; returns False if it is not in force any more, and raises OrdersFileError."""
-        async with self._kept():
+        async with self._changes.make():
             if hold.number not in self._holds:
                 return False
             await self._store.change(add=(), remove={*self._over, hold.number})
@@ -190,25 +187,8 @@ class HoldBook:
         self._end(hold, HoldNews(hold, HoldChange.LIFTED, asked))
         return True
 
-    @contextlib.asynccontextmanager
-    async def _kept(self) -> AsyncIterator[None]:
-        """Change the store alone and in time; if it cannot be told what it holds after that, it is read again."""
-        async with self._changing:
-            try:
-                async with self._clock.timeout(KEPT_WITHIN):
-                    if not self._is_read:
-                        self._take_over(await self._store.read())
-                        self._is_read = True
-                    yield
-            except TimeoutError:
-                self._is_read = False
-                raise OrdersFileError(
-                    f"the order was not on the disk within {KEPT_WITHIN:g} s, and may get there later: check the disk, "
-                    f"then look at the list of holds"
-                ) from None
-            except asyncio.CancelledError:
-                self._is_read = False
-                raise
+    async def _read(self) -> None:
+        self._take_over(await self._store.read())
 
     def _take_over(self, stored: Sequence[Hold]) -> None:
         """Put in force what the store has, and end what it has not."""

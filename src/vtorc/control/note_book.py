@@ -1,20 +1,15 @@
 """The notes of operators: each is kept before it is answered, and told from then on."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
+from vtorc.control.store_changes import StoreChanges
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.notes import NO_NOTES, Acknowledgement, Notes, Tag
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.errors import OrdersFileError
 
 KEPT_ACKNOWLEDGEMENTS = 1000
 """Most acknowledgements that are kept; the oldest go first."""
-
-KEPT_WITHIN = 10.0
-"""Seconds within which a note must be kept; after that it is refused."""
 
 
 class NoteStore(Protocol):
@@ -57,10 +52,8 @@ class NoteBook:
     def __init__(self, store: NoteStore, clock: OnTimeClock, restored: Notes | None = NO_NOTES) -> None:
         """Keep notes in `store`; `restored` are those in it, None if they could not be read yet."""
         self._store = store
-        self._clock = clock
         self._notes = restored if restored is not None else NO_NOTES
-        self._is_read = restored is not None
-        self._changing = asyncio.Lock()
+        self._changes = StoreChanges(clock, self._read, is_read=restored is not None, what="note", advice="")
         self._listeners: list[Listener] = []
 
     @property
@@ -75,7 +68,8 @@ class NoteBook:
 
     async def acknowledge(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         """Keep acknowledgements, each in place of an earlier one of its recovery; raises OrdersFileError."""
-        async with self._kept() as notes:
+        async with self._changes.make():
+            notes = self._notes
             kept = {**notes.acknowledgements}
             for each in acknowledgements:
                 kept.pop(each.recovery, None)
@@ -86,34 +80,16 @@ class NoteBook:
 
     async def tag(self, tags: Sequence[Tag], *, remove: Collection[Tag] = ()) -> None:
         """Put tags on tablets, each in place of one of its name, and take others away; raises OrdersFileError."""
-        async with self._kept() as notes:
+        async with self._changes.make():
+            notes = self._notes
             gone = {(tag.tablet, tag.name) for tag in remove}
             kept = {key: tag for key, tag in notes.tags.items() if key not in gone}
             kept |= {(tag.tablet, tag.name): tag for tag in tags}
             await self._store.tag(tags, remove=gone)
         self._tell(Notes(notes.acknowledgements, dict(sorted(kept.items()))))
 
-    @contextlib.asynccontextmanager
-    async def _kept(self) -> AsyncIterator[Notes]:
-        """Give the notes as they are, to be changed in the store alone and in time.
-
-        If it cannot be told what the store has after that, it is read again before the next change.
-        """
-        async with self._changing:
-            try:
-                async with self._clock.timeout(KEPT_WITHIN):
-                    if not self._is_read:
-                        self._notes = await self._store.read()
-                        self._is_read = True
-                    yield self._notes
-            except TimeoutError:
-                self._is_read = False
-                raise OrdersFileError(
-                    f"the note was not on the disk within {KEPT_WITHIN:g} s, and may get there later: check the disk"
-                ) from None
-            except asyncio.CancelledError:
-                self._is_read = False
-                raise
+    async def _read(self) -> None:
+        self._notes = await self._store.read()
 
     def _tell(self, notes: Notes) -> None:
         self._notes = notes

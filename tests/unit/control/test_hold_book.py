@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.core.builders import SHARD, alias, hold
-from vtorc.control.hold_book import KEPT_WITHIN, HoldBook, HoldChange, HoldNews, PassingHolds
+from vtorc.control.hold_book import HoldBook, HoldChange, HoldNews, PassingHolds
+from vtorc.control.store_changes import KEPT_WITHIN
 from vtorc.core.facts.holds import FLEET, NO_HOLDS, Effect, Hold, HoldScope, Purpose
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.errors import OrdersFileError
