@@ -64,6 +64,7 @@ class FakeTablet(tabletmanagerservice_pb2_grpc.TabletManagerServicer, queryservi
         self.sends_alias = True
         self.has_health = True
         self.alias_messages = 0
+        self.streams_refused = 0
         self.seen: list[Seen] = []
         self.health: asyncio.Queue[query_pb2.StreamHealthResponse | None] = asyncio.Queue()
         self.port = 0
@@ -145,6 +146,7 @@ class FakeTablet(tabletmanagerservice_pb2_grpc.TabletManagerServicer, queryservi
     async def StreamHealth(self, request: Any, context: Context) -> AsyncIterator[query_pb2.StreamHealthResponse]:
         """Send what is put into `health`, until None is."""
         if not self.has_health:
+            self.streams_refused += 1
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "unknown service queryservice.Query")
         if not self.health.empty():
             self._note("StreamHealth", request, context)

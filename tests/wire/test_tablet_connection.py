@@ -336,6 +336,7 @@ async def test_a_tablet_without_health_streams_is_called_all_the_same(
     tablet.has_health = False
     await client.ping(tablet.record)
     await client.ping(tablet.record)
+    assert tablet.streams_refused == 1
 
 
 async def test_a_tablet_without_alias_on_its_stream_is_called(tablet: FakeTablet) -> None:

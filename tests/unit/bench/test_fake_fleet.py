@@ -67,6 +67,7 @@ async def serving(folder: Path) -> AsyncIterator[Running]:
 
 
 def test_places_are_spread_over_cells_and_have_an_address_each() -> None:
+    """Each tablet has a name and a host of its own, and each shard one primary; the cells share the primaries out."""
     fleet = places(3000)
     assert len(fleet) == len({place.alias for place in fleet}) == len({place.host for place in fleet}) == 3000
     primaries = [place for place in fleet if place.is_primary]
@@ -81,6 +82,7 @@ def test_places_are_spread_over_cells_and_have_an_address_each() -> None:
 
 
 async def test_a_status_converts_and_a_healthy_shard_has_no_finding(tmp_path: Path) -> None:
+    """vtorc reads the answers of a fleet at rest, and finds nothing wrong with it."""
     async with serving(tmp_path) as running:
         shard = FLEET[0].shard
         views = []
@@ -104,6 +106,7 @@ async def test_a_status_converts_and_a_healthy_shard_has_no_finding(tmp_path: Pa
 
 
 async def test_transactions_grow_on_all_servers(tmp_path: Path) -> None:
+    """A replica answers later with more transactions, and with the same ones as its primary."""
     async with serving(tmp_path) as running:
         before = await running.status(PRIMARY)
         await asyncio.sleep(1.1)
@@ -114,6 +117,7 @@ async def test_transactions_grow_on_all_servers(tmp_path: Path) -> None:
 
 
 async def test_health_is_streamed_and_names_the_tablet(tmp_path: Path) -> None:
+    """A health stream tells alias, type and serving at once, and again when the fleet sends them."""
     async with serving(tmp_path) as running:
         reports = running.client.stream_health(await running.record(PRIMARY))
         first = await anext(reports)
@@ -124,6 +128,7 @@ async def test_health_is_streamed_and_names_the_tablet(tmp_path: Path) -> None:
 
 
 async def test_a_lost_tablet_refuses_and_its_replicas_notice(tmp_path: Path) -> None:
+    """A host without its process refuses connections, and the IO threads of its replicas connect in vain."""
     async with serving(tmp_path) as running:
         await running.status(PRIMARY)
         running.fleet.lose([PRIMARY], silent=False)
@@ -137,6 +142,7 @@ async def test_a_lost_tablet_refuses_and_its_replicas_notice(tmp_path: Path) -> 
 
 
 async def test_a_silent_tablet_answers_nothing_and_its_replicas_do_not_notice_at_once(tmp_path: Path) -> None:
+    """A host that fell silent lets calls run into their deadline, and its replicas still count as connected."""
     async with serving(tmp_path) as running:
         await running.status(PRIMARY)
         running.fleet.lose([PRIMARY], silent=True)
@@ -150,6 +156,7 @@ async def test_a_silent_tablet_answers_nothing_and_its_replicas_do_not_notice_at
 
 
 async def test_a_shard_can_be_reparented(tmp_path: Path) -> None:
+    """The calls of an emergency reparent give the shard another primary, whose first write waits for a replica."""
     async with serving(tmp_path) as running:
         running.fleet.lose([PRIMARY], silent=False)
         client, winner, other = running.client, *[await running.record(alias) for alias in REPLICAS]
@@ -179,6 +186,7 @@ async def test_a_shard_can_be_reparented(tmp_path: Path) -> None:
 
 
 async def test_calls_that_a_tablet_cannot_answer_fail(tmp_path: Path) -> None:
+    """A primary has no replication status, and refuses a source that is no tablet."""
     async with serving(tmp_path) as running:
         primary = await running.record(PRIMARY)
         assert await running.client.replication_status(primary) is None

@@ -36,6 +36,7 @@ def watch(loss: Loss, *lines: dict[str, Any], before: tuple[Loss, ...] = ()) -> 
 
 
 def test_each_shard_but_one_loses_one_tablet_in_all() -> None:
+    """The losses of a replica, a primary, a shard and a cell name no tablet twice, and together hit each shard."""
     lost = [place for loss in (REPLICA, PRIMARY, SHARD, CELL) for place in loss.lost]
     assert len(lost) == len(set(lost)) == 8
     assert {place.shard for place in lost} == {place.shard for place in FLEET}
@@ -43,6 +44,7 @@ def test_each_shard_but_one_loses_one_tablet_in_all() -> None:
 
 
 def test_a_lost_replica_is_found_and_nothing_else_may_be() -> None:
+    """Only the finding about the lost replica is right; a missing one and a further one are told as problems."""
     (lost,) = REPLICA.lost
     found = watch(REPLICA, finding("InvalidReplica", lost.alias))
     assert found.is_complete
@@ -55,12 +57,14 @@ def test_a_lost_replica_is_found_and_nothing_else_may_be() -> None:
 
 
 def test_what_was_lost_before_may_be_found_again() -> None:
+    """A finding about an earlier loss is right, and wrong where there was none."""
     lines = [finding("InvalidReplica", loss.lost[0].alias) for loss in (REPLICA,)]
     assert watch(PRIMARY, *lines, before=(REPLICA,)).figures().wrong == {}
     assert watch(PRIMARY, *lines).figures().wrong == {"InvalidReplica": 1}
 
 
 def test_a_lost_primary_has_to_be_replaced_as_well() -> None:
+    """The loss of a primary is a problem until a recovery of its shard has succeeded."""
     (lost,) = PRIMARY.lost
     dead = [finding("UnreachablePrimary", lost.alias), finding("DeadPrimary", lost.alias)]
     assert watch(PRIMARY, *dead).figures().problem == "1 of 1 primaries not replaced"
@@ -71,6 +75,7 @@ def test_a_lost_primary_has_to_be_replaced_as_well() -> None:
 
 
 def test_a_lost_shard_has_no_dead_primary_but_dead_replicas_too() -> None:
+    """Where no tablet of a shard answers, a finding that calls only the primary dead is wrong."""
     lines = [
         finding("DeadPrimaryAndReplicas" if place.is_primary else "InvalidReplica", place.alias) for place in SHARD.lost
     ]
@@ -107,11 +112,13 @@ def healthy(**changed: Any) -> HealthyFigures:
     ],
 )
 def test_a_healthy_fleet_has_nothing_to_find_and_nothing_to_do(changed: dict[str, Any], problem: str) -> None:
+    """On a fleet at rest each finding, decision, change or tablet that was never asked is a problem."""
     assert healthy().problems == []
     assert healthy(**changed).problems == [problem]
 
 
 def test_figures_are_plain_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """The figures are written as lines without colour, and end with whether the bar holds."""
     figures = Figures(
         tablets=18, shards=6, core="one core", load=0.5, healthy=healthy(), losses=[watch(CELL).figures()]
     )
@@ -124,6 +131,7 @@ def test_figures_are_plain_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -
 
 
 async def test_half_a_core_is_half_a_core_and_leaves_nothing_behind() -> None:
+    """A busy process gets about half a second of processor in a second, and no group of it is left."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
     try:
         async with half_a_core(process.pid) as way:
