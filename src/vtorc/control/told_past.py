@@ -5,17 +5,17 @@ from collections import deque
 from msgspec import structs
 
 from vtorc.forms.audit import AuditForm
-from vtorc.forms.frames import AnyFrame, AuditFrame, DecisionFrame, FrameSink, RecoveryFrame
+from vtorc.forms.frames import (
+    KEPT_AUDIT,
+    KEPT_DECISIONS,
+    KEPT_RECOVERIES,
+    AnyFrame,
+    AuditFrame,
+    DecisionFrame,
+    FrameSink,
+    RecoveryFrame,
+)
 from vtorc.forms.recovery import HookRunForm
-
-KEPT_RECOVERIES = 500
-"""How many ended recoveries are kept."""
-
-KEPT_DECISIONS = 2000
-"""How many decisions are."""
-
-KEPT_AUDIT = 1000
-"""How many audit entries are."""
 
 
 class ToldPast:

@@ -20,6 +20,15 @@ from vtorc.forms.settings import SettingForm
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.webhook_state import WebhookForm
 
+KEPT_RECOVERIES = 500
+"""Ended recoveries that the server keeps, and that vtorc keeps for a server that starts anew: the last ones."""
+
+KEPT_DECISIONS = 2000
+"""Decisions that both keep."""
+
+KEPT_AUDIT = 1000
+"""Audit entries that both keep."""
+
 
 class Frame(Form, frozen=True, kw_only=True, tag_field="frame", tag=lambda name: name.removesuffix("Frame").lower()):
     """Any frame."""

@@ -9,6 +9,9 @@ from vtorc.forms.access import KnownToken
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.fleet import shard_row
 from vtorc.forms.frames import (
+    KEPT_AUDIT,
+    KEPT_DECISIONS,
+    KEPT_RECOVERIES,
     AnyFrame,
     AuditFrame,
     DecisionFrame,
@@ -33,10 +36,6 @@ from vtorc.forms.webhook_state import WebhookForm
 
 NO_EVENTS = (HeartbeatFrame, MetricsFrame, ReplyFrame, SettingsFrame, TokensFrame, WebhookFrame)
 """The frames that listeners of events are not told of."""
-
-KEPT_RECOVERIES = 500
-KEPT_DECISIONS = 2000
-KEPT_AUDIT = 1000
 
 _encoder = msgspec.json.Encoder()
 

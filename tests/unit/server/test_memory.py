@@ -5,8 +5,8 @@ import pytest
 
 from tests.unit.server.told import LOST, NOW, OTHER, WELL, recovery, status, told_memory, well
 from vtorc.forms.fleet import ShardRowForm, shard_row
-from vtorc.forms.frames import GoneFrame, MetricsFrame, RecoveryFrame, ShardFrame
-from vtorc.server.memory import KEPT_RECOVERIES, ServerMemory
+from vtorc.forms.frames import KEPT_RECOVERIES, GoneFrame, MetricsFrame, RecoveryFrame, ShardFrame
+from vtorc.server.memory import ServerMemory
 
 
 def test_shards_are_kept_in_order_of_name() -> None:

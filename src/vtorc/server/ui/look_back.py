@@ -12,7 +12,7 @@ from starlette.requests import Request
 from vtorc.errors import HistoryError
 from vtorc.forms.audit import AuditForm
 from vtorc.forms.fleet import WhyForm
-from vtorc.forms.frames import ProblemForm
+from vtorc.forms.frames import KEPT_AUDIT, ProblemForm
 from vtorc.forms.history import Past, why_then
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
@@ -20,7 +20,7 @@ from vtorc.forms.times import nanoseconds, rfc3339
 from vtorc.history.moments import Happening
 from vtorc.history.reader import HistoryReader, Selection
 from vtorc.server.history_file import HistoryFile
-from vtorc.server.memory import KEPT_AUDIT, ServerMemory
+from vtorc.server.memory import ServerMemory
 from vtorc.server.ui.phases import Prelude, prelude_of
 from vtorc.server.ui.words import clock_time, date_time
 from vtorc.server.v1.audit import AuditQuery

@@ -9,9 +9,9 @@ from msgspec import Meta
 from vtorc.forms.access import TokenForm, token_form
 from vtorc.forms.audit import AuditForm, AuditResult
 from vtorc.forms.fleet import ListForm
-from vtorc.forms.frames import ProblemForm
+from vtorc.forms.frames import KEPT_AUDIT, ProblemForm
 from vtorc.forms.times import rfc3339
-from vtorc.server.memory import KEPT_AUDIT, ServerMemory
+from vtorc.server.memory import ServerMemory
 from vtorc.server.v1.endpoints import NoQuery, Query, bad_input
 
 Time = Annotated[
