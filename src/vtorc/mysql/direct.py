@@ -12,13 +12,18 @@ from vtorc.core.facts.direct_answer import ANSWERS_WITHIN, DirectAnswer, DirectO
 from vtorc.core.facts.status import TabletStatus
 from vtorc.errors import TabletBadAnswer
 from vtorc.mysql.cancellation import reraise_cancellation
-from vtorc.mysql.held import MysqlCredentials, new_connection, reason_of, take_leave
+from vtorc.mysql.held import (
+    AUTH_PLUGIN,
+    DRIVERS_OWN,
+    SERVER_SHUTDOWN,
+    MysqlCredentials,
+    new_connection,
+    reason_of,
+    take_leave,
+)
 from vtorc.mysql.survey import Row, refuse_mariadb, survey
 
 _NOT_CONNECTED = "Not connected"  # the driver's word until the kernel of the other host has accepted
-_SERVER_SHUTDOWN = 1053
-_DRIVERS_OWN = range(2000, 3000)
-_AUTH_PLUGIN = 2059
 _REFUSED = f"[Errno {errno.ECONNREFUSED}]"
 
 
@@ -70,8 +75,8 @@ def _quick_to_leave(raw: Any) -> Iterator[None]:
 
 def _outcome(raw: Any, error: Exception, *, is_in: bool, is_over: bool) -> DirectOutcome:
     number = error.args[0] if isinstance(error, driver.MySQLError) and error.args else 0
-    if isinstance(number, int) and (number == _AUTH_PLUGIN or (number >= 1000 and number not in _DRIVERS_OWN)):
-        if number == _SERVER_SHUTDOWN:
+    if isinstance(number, int) and (number == AUTH_PLUGIN or (number >= 1000 and number not in DRIVERS_OWN)):
+        if number == SERVER_SHUTDOWN:
             return DirectOutcome.REFUSED
         return DirectOutcome.ANSWERS if is_in else DirectOutcome.REFUSES_LOGIN
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error

@@ -20,6 +20,15 @@ CANNOT_CONNECT = 2002
 CONNECT_DEADLINE = 1.0
 """Seconds that connect and login may take together."""
 
+SERVER_SHUTDOWN = 1053
+"""Error number of a server that is shutting down (MySQL server error reference)."""
+
+AUTH_PLUGIN = 2059
+"""Error number of a login by a plugin that the driver lacks, which is a refusal all the same."""
+
+DRIVERS_OWN = range(2000, 3000)
+"""Error numbers of the driver itself; but for `AUTH_PLUGIN` they mean that no server was reached, or one was lost."""
+
 SILENCE_LIMIT = 3.0
 """Seconds without a packet from the server's host (its kernel, not its mysqld) after which the connection breaks."""
 
@@ -28,10 +37,7 @@ _Connection: Any = Connection  # the driver declares no types here
 _NO_DECODERS = {key: value for key, value in conversions.items() if not isinstance(key, int)}
 _LONGEST_WAIT_TIMEOUT = "SET SESSION wait_timeout = 31536000"  # a year, the maximum of mysqld
 _QUIT = b"\x01\x00\x00\x00\x01"  # COM_QUIT: without it mysqld counts and logs an aborted client
-_BUFFER_SIZE = 256
-_SERVER_SHUTDOWN = 1053
-_DRIVERS_OWN = range(2000, 3000)
-_AUTH_PLUGIN = 2059
+_BUFFER_SIZE = 256  # bytes, of which none are read
 
 # Linux. The first probe follows one second of silence, then one each second; two may get lost.
 _KEEPALIVE = (
@@ -156,7 +162,7 @@ def _translated(error: Exception) -> MysqlError:
         return MysqlError(f"the driver failed with {type(error).__name__}: {error}", errno=0)
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     text = str(error.args[-1]) if error.args else type(error).__name__
-    if number == _SERVER_SHUTDOWN or (number in _DRIVERS_OWN and number != _AUTH_PLUGIN):
+    if number == SERVER_SHUTDOWN or (number in DRIVERS_OWN and number != AUTH_PLUGIN):
         return MysqlError(text, errno=CANNOT_CONNECT)
     return MysqlError(text, errno=number)
 
