@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.records import HIGHEST_PORT
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.errors import GtidParseError, TabletBadAnswer
 
@@ -22,7 +23,6 @@ Fetch = Callable[[str], Awaitable[list[Row]]]
 NO_UUID = "00000000-0000-0000-0000-000000000000"
 """The UUID of a source that is not known."""
 
-_HIGHEST_PORT = 65535
 _LONGEST_NUMBER = len(str(2**64))
 _THREAD_STATES = {"Yes": ThreadState.RUNNING, "No": ThreadState.STOPPED, "Connecting": ThreadState.CONNECTING}
 _FILTERS = ("Do_DB", "Ignore_DB", "Do_Table", "Ignore_Table", "Wild_Do_Table", "Wild_Ignore_Table", "Rewrite_DB")
@@ -195,8 +195,8 @@ def _gtids(row: Row, column: str) -> GtidSet:
 
 def _port(row: Row, column: str) -> int:
     number = _number(row, column)
-    if number > _HIGHEST_PORT:
-        raise TabletBadAnswer(f"{column} is {number}: expected a port from 0 to {_HIGHEST_PORT}")
+    if number > HIGHEST_PORT:
+        raise TabletBadAnswer(f"{column} is {number}: expected a port from 0 to {HIGHEST_PORT}")
     return number
 
 

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
-from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.records import HIGHEST_PORT, TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletUnreachable
 from vtorc.mysql.survey import Row, survey
@@ -27,7 +27,6 @@ from vtorc.tablet.wall_clock import READ_CLOCK, clock_nanoseconds
 _SERVICE = "/tabletmanagerservice.TabletManager/"
 _FULL_STATUS = "FullStatus"
 _PAYLOAD = "payload"
-_HIGHEST_PORT = 65535
 _MOST_ROWS = 1000
 _SYNTAX_ERROR = 1064
 """The error of MySQL before 8.0.22 for statements with the word REPLICA."""
@@ -345,10 +344,10 @@ class GrpcTabletManager(TabletManager):
             )
         if self._closed:
             raise TabletUnreachable(f"{tablet.alias}: vtorc is stopping and makes no more calls", reason="unreachable")
-        if not 0 < tablet.grpc_port <= _HIGHEST_PORT:
+        if not 0 < tablet.grpc_port <= HIGHEST_PORT:
             # The resolver would use the port modulo 65536, which may be that of another process.
             raise TabletUnreachable(
-                f"{tablet.alias}: the gRPC port of its record is {tablet.grpc_port}: expected 1 to {_HIGHEST_PORT}",
+                f"{tablet.alias}: the gRPC port of its record is {tablet.grpc_port}: expected 1 to {HIGHEST_PORT}",
                 reason="unreachable",
             )
         address = (tablet.hostname, tablet.grpc_port)

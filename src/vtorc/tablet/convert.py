@@ -25,6 +25,7 @@ from collections.abc import Callable
 
 from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.records import HIGHEST_PORT
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.errors import GtidParseError, TabletBadAnswer
 from vtorc.mysql.survey import NO_UUID
@@ -41,7 +42,6 @@ ReadGtids = Callable[[str], GtidSet]
 """Reads the text of a GTID set; raises GtidParseError."""
 
 _THREE_NUMBERS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+", re.ASCII)
-_HIGHEST_PORT = 65535
 
 
 def tablet_status(message: replicationdata_pb2.FullStatus, parse: ReadGtids = GtidSet.parse) -> TabletStatus:
@@ -164,8 +164,8 @@ def tablet_type(number: int, *, field: str) -> TabletType:
 
 def port(number: int, *, field: str) -> int:
     """Check a port, 0 for none; raises TabletBadAnswer."""
-    if not 0 <= number <= _HIGHEST_PORT:
-        raise TabletBadAnswer(f"{field} is {number}: expected a port from 0 to {_HIGHEST_PORT}")
+    if not 0 <= number <= HIGHEST_PORT:
+        raise TabletBadAnswer(f"{field} is {number}: expected a port from 0 to {HIGHEST_PORT}")
     return number
 
 

@@ -54,7 +54,7 @@ async def _poll(conn: TopoConn) -> AsyncGenerator[Sequence[RecordChange], None]:
     known: Mapping[str, Stored] = {}
     first = True
     while True:
-        files = [f"{paths.TABLETS}/{name}/Tablet" for name in await names_in(conn, paths.TABLETS)]
+        files = [paths.tablet_file(name) for name in await names_in(conn, paths.TABLETS)]
         now = await read_each(conn, files)
         changes = differences(known, now)
         if first or changes:

@@ -35,7 +35,12 @@ def shard(shard_id: ShardId) -> str:
 
 def tablet(alias: TabletAlias) -> str:
     """Cell: the tablet record."""
-    return f"{TABLETS}/{alias}/Tablet"
+    return tablet_file(str(alias))
+
+
+def tablet_file(directory: str) -> str:
+    """Cell: the tablet record in a directory below `tablets`, which should have the name of an alias."""
+    return f"{TABLETS}/{directory}/Tablet"
 
 
 def shard_replication(shard_id: ShardId) -> str:

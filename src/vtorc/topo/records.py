@@ -9,15 +9,22 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
-from vtorc.core.facts.records import KeyspaceRecord, KeyspaceType, ShardRecord, TabletRecord
+from vtorc.core.facts.records import (
+    DEFAULT_SIDECAR,
+    HIGHEST_PORT,
+    KeyspaceRecord,
+    KeyspaceType,
+    ShardRecord,
+    TabletRecord,
+)
 from vtorc.errors import BadRecord, NameParseError
 from vtorc.proto import topodata_pb2, vttime_pb2
+from vtorc.topo import paths
 
 Record = TypeVar("Record", bound=Message)
 
-DEFAULT_SIDECAR = "_vt"
 _SHOWN_BYTES = 16
-_HIGHEST_PORT = 65535
+"""Most bytes of an invalid record that an error shows."""
 
 
 def parse(path: str, contents: bytes, kind: type[Record]) -> Record:
@@ -39,7 +46,7 @@ def tablet_record(path: str, contents: bytes, alias: TabletAlias) -> TabletRecor
         raise _bad(path, f"keyspace {tablet.keyspace!r} or shard {tablet.shard!r} is empty", contents)
     grpc_port = tablet.port_map.get("grpc", 0)
     for name, port in (("grpc port", grpc_port), ("mysql_port", tablet.mysql_port)):
-        if not 0 <= port <= _HIGHEST_PORT:
+        if not 0 <= port <= HIGHEST_PORT:
             raise _bad(path, f"its {name} {port} is not a port", contents)
     return TabletRecord(
         alias=alias,
@@ -87,15 +94,11 @@ def keyspace_record(path: str, contents: bytes, name: str) -> KeyspaceRecord:
 
 def alias_of_path(path: str) -> TabletAlias | None:
     """Return the alias in `tablets/<alias>/Tablet`; None for another path or a malformed alias."""
-    folder, _, rest = path.partition("/")
-    name, _, file = rest.partition("/")
-    if (folder, file) != ("tablets", "Tablet"):
-        return None
     try:
-        alias = TabletAlias.parse(name)
+        alias = TabletAlias.parse(path.removeprefix(f"{paths.TABLETS}/").partition("/")[0])
     except NameParseError:
         return None
-    return alias if str(alias) == name else None  # an alias in another spelling would be read from another path
+    return alias if paths.tablet(alias) == path else None  # another spelling of it would be read from another path
 
 
 def alias_from_proto(alias: topodata_pb2.TabletAlias) -> TabletAlias | None:

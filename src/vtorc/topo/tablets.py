@@ -43,9 +43,7 @@ async def tablets_in_cell(conn: TopoConn) -> CellTablets:
     try:
         files = await conn.list(paths.TABLETS)
     except TopoUnsupported:
-        files = await read_each(
-            conn, [f"{paths.TABLETS}/{name}/Tablet" for name in await names_in(conn, paths.TABLETS)]
-        )
+        files = await read_each(conn, [paths.tablet_file(name) for name in await names_in(conn, paths.TABLETS)])
     return read_tablets(files)
 
 

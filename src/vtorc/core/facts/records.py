@@ -5,6 +5,12 @@ from dataclasses import dataclass
 
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 
+HIGHEST_PORT = 65535
+"""The highest port of TCP; a record or an answer with a higher one is malformed."""
+
+DEFAULT_SIDECAR = "_vt"
+"""The database of Vitess' own tables in a keyspace that names none."""
+
 
 class KeyspaceType(enum.Enum):
     """Kind of a keyspace (values of `topodata.KeyspaceType`)."""
@@ -88,5 +94,5 @@ class KeyspaceRecord:
     """Name of the durability policy; empty if the record names none."""
     emergency_reparent_disabled: bool = False
     """Whether an operator has switched emergency reparents off for the keyspace."""
-    sidecar_db_name: str = "_vt"
+    sidecar_db_name: str = DEFAULT_SIDECAR
     """The database of Vitess' own tables, with the reparent journal."""
