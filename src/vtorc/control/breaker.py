@@ -48,6 +48,7 @@ HOLD_NOTHING = 100
 """Percent of the shards that losses never exceed."""
 
 _CHECK_EVERY = 0.25
+"""Seconds between two looks at a storm, which each judgement of a shard may bring about."""
 
 
 class _LossState(enum.Enum):

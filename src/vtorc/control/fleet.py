@@ -54,6 +54,7 @@ _LATE_READING = 0.5
 """Seconds by which vtorc must be late in a reading of the topology for its failures to be void."""
 
 _MOST_VOID_READINGS = 3
+"""Readings in a row with failures that are void because vtorc was late; the next one counts."""
 
 
 @dataclass(frozen=True, slots=True)

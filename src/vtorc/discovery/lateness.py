@@ -28,11 +28,14 @@ _SLOWEST = 1 / 16
 _CREEP = 1e-3
 """Share of all further time that counts, so that what comes later has a later time."""
 
-_LOOK_AGAIN = 0.02
 _LOOKS = 5
-"""After lateness, a deadline that has passed is looked at so often again, each time so many seconds later. Answers that
-came meanwhile need some rounds of the loop to be read.
+"""How often a deadline that has passed is looked at again after lateness.
+
+Answers that came meanwhile need some rounds of the loop to be read.
 """
+
+_LOOK_AGAIN = 0.02
+"""Seconds between two of these looks."""
 
 _ROUNDING = 1e-6
 """Seconds that a timer may come early."""

@@ -12,8 +12,10 @@ _WINDOW = 2.0
 """Seconds after which the pace is judged anew."""
 
 _TOO_BUSY = 1 / 3
+"""Share of the time by which beats were late above which vtorc slows down."""
+
 _BUSY = 1 / 6
-"""Shares of the time by which beats were late: above the first vtorc slows down, below the second it speeds up."""
+"""Share of it below which vtorc speeds up."""
 
 _RECOVERS = 1.25
 """Divisor of the factor for each window in which the loop was not busy."""
@@ -28,6 +30,7 @@ _LATE = 0.1
 """Seconds from one beat to the next beyond which they are late for operators, who care for no single busy round."""
 
 _SMOOTHING = 0.2
+"""Weight of the last beat in the average of how late beats are."""
 
 _ON_TIME = 0.002
 """Seconds by which beats are late on average in a vtorc that is on time."""

@@ -18,8 +18,10 @@ from vtorc.mysql.direct import ask
 from vtorc.mysql.held import CANNOT_CONNECT, HeldConnection, MysqlCredentials, hold
 
 FIRST_PAUSE = 0.2
+"""Seconds before the next attempt after a connection broke or failed; doubled each time, up to `LONGEST_PAUSE`."""
+
 LONGEST_PAUSE = 5.0
-"""Seconds before the next attempt after a connection broke or failed, doubled each time up to the longest."""
+"""Seconds that this pause grows to."""
 
 REFUSED_PAUSE = 60.0
 """Seconds before the next login to a server that refuses vtorc's account: an operator must change the account first."""

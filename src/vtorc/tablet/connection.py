@@ -26,6 +26,8 @@ _Read = TypeVar("_Read")
 _READY = grpc.ChannelConnectivity.READY
 _FAILED = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 _LOSS_IS_TOLD_WITHIN = 0.1
+"""Seconds within which gRPC tells that a connection is gone after it has ended the calls on it."""
+
 _CLOSED = "vtorc has closed its connection to this address"
 _ON_THE_WAY = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
 

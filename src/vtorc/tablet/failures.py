@@ -16,6 +16,7 @@ NOT_A_REPLICA = 100
 _MYSQL_ERROR = re.compile(r"\(errno ([0-9]+)\) \(sqlstate [0-9a-zA-Z]{5}\)", re.ASCII)
 _NO_REPLICATION_STATUS = "no replication status"
 _LONGEST_TEXT = 2000
+"""Most characters of a tablet's error text that are kept."""
 
 
 def mysql_errno(text: str) -> int:

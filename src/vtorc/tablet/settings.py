@@ -13,6 +13,7 @@ Metadata = tuple[tuple[str, str], ...]
 
 _MIB = 1024 * 1024
 _BACKOFF = 0.1
+"""Seconds between two attempts of gRPC itself to connect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,7 +101,7 @@ class ConsulConn:
     async def lock(
         self, directory: str, contents: bytes, *, ttl: float | None = None, timeout: float | None = None
     ) -> TopoLock:
-        """Wait for a lock; of those that wait anyone may get it."""
+        """Wait for a lock; any of those that wait may get it."""
         request = await self._begin(directory, contents, ttl, only_if_free=False)
         try:
             async with asyncio.timeout(timeout):

@@ -19,6 +19,7 @@ _REFUSED = frozenset((400, 401, 403, 405, 413))
 """Statuses of a request that no other agent would grant; 404 and 409 are answers."""
 
 _LONGEST_TEXT = 300
+"""Most bytes of an answer that an error quotes."""
 
 
 class ConsulReply(NamedTuple):

@@ -8,7 +8,6 @@ closed for the session's lock delay.
 import asyncio
 import base64
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ LOCK_FLAGS = 0x2DDCCBC058A50C18
 _SESSION_NAME = "Consul API Lock"
 _CONSISTENT = {"consistent": ""}
 _RETRY_PAUSE = 1.0
+"""Seconds between two attempts at a key that no session holds and that Consul keeps closed for its lock delay."""
 
 
 class _LockKey(NamedTuple):
@@ -206,8 +206,7 @@ def operation(verb: str, key: str, **fields: object) -> dict[str, dict[str, obje
 
 def transaction(*operations: dict[str, dict[str, object]]) -> bytes:
     """Return the body of a transaction."""
-    sequence: Sequence[dict[str, dict[str, object]]] = operations
-    return json.dumps(sequence).encode()
+    return json.dumps(operations).encode()
 
 
 def encoded(contents: bytes) -> str:

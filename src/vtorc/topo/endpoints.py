@@ -10,6 +10,7 @@ Endpoint = TypeVar("Endpoint")
 Answer = TypeVar("Answer")
 
 _LONGEST_PAUSE = 1.0
+"""Most seconds between two rounds over all endpoints."""
 
 
 class Transient(Exception):

@@ -54,6 +54,8 @@ _TRANSIENT = frozenset(
 # With this, a member that is cut off from the others ends its streams; without it such a stream stays silent.
 _REQUIRE_LEADER = (("hasleader", "true"),)
 _WATCH_PAUSE = 0.1
+"""Seconds after the end of a watch, so that a watch that breaks at once does not keep vtorc busy."""
+
 _NO_CONNECTION = re.compile("failed to connect to all addresses")
 """In the details of an error of gRPC: the call was not sent."""
 

@@ -9,8 +9,13 @@ from vtorc.errors import LockLost, TopoError, TopoTimeout
 from vtorc.topo.tasks import OwnedTasks
 
 _RETRY_PAUSE = 0.2
+"""Most seconds between two attempts at a refresh that failed."""
+
 _LONGEST_RELEASE = 5.0
+"""Most seconds that a release waits for the server."""
+
 _RELEASE_PAUSE = 1.0
+"""Seconds between two attempts at a release that the server did not confirm."""
 
 
 class Lease(Protocol):

@@ -22,6 +22,8 @@ from vtorc.topo.tasks import OwnedTasks
 Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.1
+"""Seconds between two looks at the revision of the file."""
+
 BUSY_TIMEOUT = 5.0
 """Seconds to wait while another process keeps the file locked."""
 

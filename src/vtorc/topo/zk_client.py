@@ -67,6 +67,8 @@ _REFUSALS: Mapping[type[KazooException], type[ZkRefusal]] = {
 }
 _TRANSIENT = (ConnectionLoss, ConnectionClosedError, OperationTimeoutError, SessionExpiredError, SessionMovedError)
 _CLOSE_SECONDS = 3.0
+"""Most seconds that `close` waits until kazoo has ended its sessions."""
+
 _CONNECTING_PART = 1 / 3
 """Part of a session's time within which each of the servers was tried once, so that a lock outlives dead ones."""
 # As in Vitess (`go/vt/topo/zk2topo/utils.go`). Files lack the rights to create and delete nodes below them.
@@ -83,11 +85,14 @@ class ZkClient:
     """A client with one session of a ZooKeeper ensemble; every call ends within `timeout` s.
 
     A session that could not be taken up again before it must have ended is given up for a new one. A server that was
-    set back to an older state would else refuse this process for ever, as it has seen more than that server.
+    set back to an older state would otherwise refuse this process for ever, as it has seen more than that server.
     """
 
     def __init__(self, address: str, *, timeout: float, access: ZkAccess) -> None:
-        """Takes Vitess' form of addresses, of which those after a vertical bar are for readers alone."""
+        """Take addresses in Vitess' form; those after a vertical bar are for readers alone, and are left out.
+
+        Raises TopoMisconfigured.
+        """
         self._hosts = [host.strip() for host in address.partition("|")[0].split(",") if host.strip()]
         if not self._hosts or not all(host.rpartition(":")[2].isdecimal() for host in self._hosts):
             raise TopoMisconfigured(

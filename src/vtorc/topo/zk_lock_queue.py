@@ -2,8 +2,8 @@
 
 Each request for the lock of directory D is an ephemeral node below `D/locks`, named by ZooKeeper's counter. The lowest
 one holds the lock, and every other waits for the node just before its own to go. All nodes of a connection live as long
-as its session. So a node that could not be deleted is deleted later: it would else keep every process out. A node is
-known by its name and by the transaction that created it, since the counter begins anew with the directory.
+as its session. So a node that could not be deleted is deleted later: it would otherwise keep every process out. A node
+is known by its name and by the transaction that created it, since the counter begins anew with the directory.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ from vtorc.topo.lock_contents import describe_lock
 from vtorc.topo.zk_client import NodeFull, NodeMissing, ZkClient
 
 _SWEEP_PAUSE = 1.0
+"""Seconds between two attempts to delete nodes that no request wants."""
+
 _SAFE_PART = 2 / 3
 """Part of a session's time that we count on: a follower tells the leader of living sessions only now and then."""
 

@@ -14,7 +14,7 @@ class ZkSockets(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has 
 
     A connection is made within `connect_seconds`, where kazoo waits for as long as a session lives. The present one can
     be cut from another thread, and kazoo then goes on to the next address. Bytes that TLS has decrypted already count
-    as readable, for which kazoo else waits until the server sends more. `on_begin` is called with each address, in
+    as readable, for which kazoo would wait until the server sends more. `on_begin` is called with each address, in
     kazoo's thread.
     """
 
