@@ -18,9 +18,6 @@ from vtorc.forms.shard_states import ShardState
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
-_NO_FAILURES = frozenset({Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.GONE, Outcome.LOCK_HELD})
-"""Outcomes that are no failures; the last two are routine where several vtorcs watch the same shard."""
-
 
 class LogObserver:
     """An observer that writes to the log."""
@@ -139,7 +136,7 @@ class LogObserver:
 
     def finished(self, record: RecoveryRecord) -> None:
         """Log how a recovery ended; the replacement of a primary is a warning, as writes stood still."""
-        level = "info" if record.outcome in _NO_FAILURES else "error"
+        level = "error" if record.outcome.is_failure else "info"
         if record.outcome is Outcome.SUCCEEDED and _is_emergency(record.recovery):
             level = "warning"
         getattr(self._log, level)(

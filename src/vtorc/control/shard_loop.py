@@ -384,7 +384,7 @@ class ShardLoop:
     def _remember(self, action: Action, record: RecoveryRecord) -> None:
         now = self._tools.clock.now()
         self._pauses.note(action.recovery, record.outcome, now)
-        if record.outcome in (Outcome.LOCK_HELD, Outcome.GONE):
+        if not record.outcome.was_attempt:
             return
         self._attempts += [
             Attempt(

@@ -99,12 +99,16 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
     @property
     def wants_acknowledgement(self) -> bool:
         """Whether it did not do what it was for, and no operator has said to have seen that."""
-        return self.acknowledgement is None and self.outcome not in _NEEDS_NO_ACKNOWLEDGEMENT
+        return self.acknowledgement is None and self.outcome not in _NO_FAILURES
+
+    @property
+    def was_idle(self) -> bool:
+        """Whether it came to nothing without being a failure: it was not needed, or an operator ended it."""
+        return self.outcome in _NO_FAILURES and self.outcome != Outcome.SUCCEEDED.value
 
 
-_NEEDS_NO_ACKNOWLEDGEMENT = frozenset(
-    outcome.value for outcome in (Outcome.SUCCEEDED, Outcome.GONE, Outcome.LOCK_HELD, Outcome.CANCELLED)
-)
+_NO_FAILURES = frozenset(outcome.value for outcome in Outcome if not outcome.is_failure)
+"""The outcomes that no operator has to see; one that only a later vtorc knows is none of them."""
 
 
 class RunningForm(Form, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
@@ -13,21 +14,43 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeTraits:
+    """One row of the outcomes; no column has a default, so that the type checker names a forgotten one."""
+
+    spelling: str
+    """The name by which operators know it."""
+    was_attempt: bool
+    """Whether it counts as an attempt, which slows down the next one."""
+    is_failure: bool
+    """Whether the recovery did not do what it was for, so that an operator has to see that."""
+
+
 class Outcome(enum.Enum):
-    """How a recovery ended."""
+    """How a recovery ended; each member is its row."""
 
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    REFUSED = "refused"
-    GONE = "gone"
-    LOCK_HELD = "lock held"
-    LOCK_LOST = "lock lost"
-    CANCELLED = "cancelled"
+    _value_: str
+    was_attempt: bool
+    is_failure: bool
 
-    @property
-    def was_attempt(self) -> bool:
-        """Whether it counts as an attempt, which slows down the next one."""
-        return self not in (Outcome.GONE, Outcome.LOCK_HELD)
+    def __new__(cls, traits: OutcomeTraits) -> Self:
+        """Make a member; its value is the spelling."""
+        member = object.__new__(cls)
+        member._value_ = traits.spelling
+        member.was_attempt = traits.was_attempt
+        member.is_failure = traits.is_failure
+        return member
+
+    SUCCEEDED = OutcomeTraits(spelling="succeeded", was_attempt=True, is_failure=False)
+    FAILED = OutcomeTraits(spelling="failed", was_attempt=True, is_failure=True)
+    REFUSED = OutcomeTraits(spelling="refused", was_attempt=True, is_failure=True)
+    GONE = OutcomeTraits(spelling="gone", was_attempt=False, is_failure=False)
+    """The problem had passed before anything was changed."""
+    LOCK_HELD = OutcomeTraits(spelling="lock held", was_attempt=False, is_failure=False)
+    """Another process had locked the shard: that is routine where several vtorcs watch it."""
+    LOCK_LOST = OutcomeTraits(spelling="lock lost", was_attempt=True, is_failure=True)
+    CANCELLED = OutcomeTraits(spelling="cancelled", was_attempt=True, is_failure=False)
+    """An operator ended it, and knows of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,16 +6,13 @@ from vtorc.forms.recovery import RecoveryForm
 from vtorc.server.ui.look_back import Then
 from vtorc.server.ui.words import date_time, plural
 
-_IDLE = frozenset({"gone", "lock held", "cancelled"})
-"""Outcomes of recoveries that changed nothing for want of a reason, or on an operator's word."""
-
 
 def recoveries_sentence(recoveries: Sequence[RecoveryForm], then: Then | None) -> str:
     """Return how many recoveries a page lists, and what came of them."""
     if not recoveries:
         return f"No recovery had begun by {date_time(then.at)}." if then else "No recovery is known."
     succeeded = sum(each.outcome == "succeeded" for each in recoveries)
-    idle = sum(each.outcome in _IDLE for each in recoveries)
+    idle = sum(each.was_idle for each in recoveries)
     failed = len(recoveries) - succeeded - idle
     parts = ((succeeded, "succeeded"), (failed, "failed or refused"), (idle, "not needed, or cancelled"))
     told = ", ".join(f"{count:,} {words}" for count, words in parts if count)

@@ -16,8 +16,6 @@ _COUNT = re.compile(r"(?<=\bstep )\d+|\b\d+(?= rows?\b| acknowledged\b)")
 MANY = 10
 """Up to so many shards are reported one by one, more only in sum."""
 
-_QUIET = (Outcome.GONE, Outcome.LOCK_HELD)
-
 
 class ScenarioOutcome:
     """Reports what happened since the last report."""
@@ -111,7 +109,7 @@ class ScenarioOutcome:
         lines: dict[str, int] = {}
         repairs: set[str] = set()
         for record in records:
-            if record.outcome in _QUIET:
+            if not record.outcome.was_attempt:
                 continue
             code = record.code.value if record.code is not None else "an operator"
             text = f"  {record.recovery.value} for {code} {record.outcome.value}: {mask(record.sentence)}"
