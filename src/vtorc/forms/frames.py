@@ -256,7 +256,7 @@ class ReplyFrame(Frame, frozen=True, kw_only=True):
     id: int
     """The number of the request."""
     status: int
-    """The HTTP status that fits it: 200 done, 202 begun, 404, 409, 422, 429, 503."""
+    """The HTTP status that fits it: 200 for done, 202 for begun, and that of the `ProblemForm` for the rest."""
     body: msgspec.Raw
     """The answer, as JSON: the result, or a `ProblemForm`."""
 

@@ -239,13 +239,13 @@ def _finding(stored: StoredDecision) -> FindingForm:
     try:
         return msgspec.convert(stored.finding, FindingForm)
     except msgspec.ValidationError:
-        acts = stored.rule == "act"
+        acts = stored.rule == Rule.ACT.value
         return FindingForm(
             code=stored.code,
             shard=stored.shard,
             tablet=stored.tablet or None,
             severity=_severity(stored.code),
-            confirmed=stored.rule != "unconfirmed",
+            confirmed=stored.rule != Rule.UNCONFIRMED.value,
             acts=acts,
             recovery=None,
             rule=stored.rule,

@@ -53,7 +53,7 @@ class ListenerOption(Form, frozen=True, kw_only=True):
     """One listener."""
 
     listener: Listener
-    """Which of the two it is."""
+    """Which of the listeners it is."""
     socket: int
     """The descriptor of its socket, which listens already."""
 

@@ -44,7 +44,7 @@ class Outbox:
         self._waiting[self._number] = frame
 
     def take(self) -> AnyFrame | None:
-        """Return the next frame to send; None if none waits, or all do."""
+        """Return the next frame to send; None if there is none, and while the snapshot has to wait."""
         if not self._is_told and self._is_busy():
             return None
         if (frame := self._of_snapshot()) is not None:

@@ -32,7 +32,7 @@ class Prefixed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on without the prefix; 404 for a path that has none."""
-        raw = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+        raw = path_of(scope)
         if raw.rstrip("/") in self._bare:
             await self._app(scope, receive, send)
         elif raw == self._prefix or raw.startswith(f"{self._prefix}/"):
