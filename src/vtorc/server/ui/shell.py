@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from vtorc.forms.frames import ProblemForm
 from vtorc.forms.recovery import RunningForm
 from vtorc.server.memory import ServerMemory
+from vtorc.server.ui.words import capitalized
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def _banners(memory: ServerMemory) -> list[str]:
         found.append("Recoveries are switched off: vtorc watches and changes nothing")
     elif not status.emergency_reparents_allowed:
         found.append("Emergency reparents are switched off: vtorc replaces no lost primary")
-    found += [status.sharing.capitalize()] if status.sharing else []
+    found += [capitalized(status.sharing)] if status.sharing else []
     found += [announcement.sentence for announcement in status.announcements]
     if memory.holds is not None:
         found += [f"Held: {hold.sentence}" for hold in memory.holds.holds if hold.scope == "fleet"]

@@ -444,6 +444,14 @@ async def test_a_hold_of_the_whole_fleet_is_on_every_page() -> None:
         assert f"Held: {escape(held.sentence)}" in (await page(path, memory)).text
 
 
+async def test_vtorcs_that_share_the_shards_keep_their_names_on_every_page() -> None:
+    """The banner about shared shards names each vtorc as it calls itself, in capitals too."""
+    memory = told_memory(everything())
+    memory.take(status(shards_known=9, shared_among=["Host-A", "Host-B"]), NOW)
+    shown = (await page("/ui/settings", memory)).text
+    assert "This vtorc watches 3 of 9 shards: they are shared among Host-A, Host-B (--share-shards)" in shown
+
+
 async def test_a_recovery_that_failed_waits_for_an_operator_to_have_seen_it() -> None:
     """A recovery that did not succeed has a form to acknowledge it, and then tells which operator has."""
     memory = told_memory(everything())
