@@ -88,6 +88,13 @@ class ShardForm(Form, frozen=True, kw_only=True):
     tablets: list[TabletForm]
     """Its tablets, ordered by alias."""
 
+    @property
+    def all_holds(self) -> list[HoldForm]:
+        """The holds of operators on it, its tablets and their cells, by number; one on a cell is told once."""
+        told = [*self.holds, *(hold for tablet in self.tablets for hold in tablet.holds)]
+        found = {hold.number: hold for hold in told}
+        return [found[number] for number in sorted(found)]
+
 
 def shard_form(
     judgement: "Judgement",

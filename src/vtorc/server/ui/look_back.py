@@ -157,9 +157,7 @@ def shard_then(why: WhyForm) -> ShardForm:
     """Return the shard as the history has it: what vtorc saw last, with what was in force at the time."""
     keyspace, _, shard = why.shard.partition("/")
     seen = why.seen or _unseen(why.shard, keyspace, shard, why.at or "")
-    return structs.replace(
-        seen, state=why.state, sentence=why.sentence, findings=why.findings, running=None, holds=seen.holds
-    )
+    return structs.replace(seen, state=why.state, sentence=why.sentence, findings=why.findings, running=None)
 
 
 def recovery_then(recovery: RecoveryForm | RunningForm, then: Then) -> RecoveryForm | RunningForm | ProblemForm:

@@ -105,19 +105,12 @@ def shard_page(shard: ShardForm, why: WhyForm) -> ShardPage:
         recoveries=why.recoveries[:RECENT],
         decisions=why.decisions[:RECENT],
         seen_at=why.seen.as_of if why.seen is not None else None,
-        holds=_holds(shard),
+        holds=shard.all_holds,
         scopes=[
             (f"shard:{shard.name}", "this shard"),
             *((f"tablet:{tablet.alias}", tablet.alias) for tablet in shard.tablets),
         ],
     )
-
-
-def _holds(shard: ShardForm) -> list[HoldForm]:
-    found = {hold.number: hold for hold in shard.holds}
-    for tablet in shard.tablets:
-        found.update((hold.number, hold) for hold in tablet.holds)
-    return [found[number] for number in sorted(found)]
 
 
 def _shard_facts(shard: ShardForm) -> list[tuple[str, str]]:

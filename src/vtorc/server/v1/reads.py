@@ -80,7 +80,7 @@ def why(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> WhyForm
         state=known.state,
         sentence=known.sentence,
         findings=known.findings,
-        holds=_holds_of(known),
+        holds=known.all_holds,
         readiness=known.ready,
         decisions=_decisions(memory, known.name, RECENT),
         recoveries=_recoveries(memory, known.name, RECENT),
@@ -167,13 +167,6 @@ def not_told_yet() -> ProblemForm:
 
 def _holds(memory: ServerMemory) -> list[HoldForm]:
     return memory.holds.holds if memory.holds is not None else []
-
-
-def _holds_of(shard: ShardForm) -> list[HoldForm]:
-    """Return the holds on a shard or on any of its tablets, by number."""
-    told = [*shard.holds, *(hold for tablet in shard.tablets for hold in tablet.holds)]
-    found = {hold.number: hold for hold in told}
-    return [found[number] for number in sorted(found)]
 
 
 def _decisions(memory: ServerMemory, name: str, limit: int) -> list[DecisionFrame]:
