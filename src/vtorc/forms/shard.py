@@ -1,7 +1,7 @@
 """The form of a shard: its state in one word and one sentence, its tablets, what is wrong, and what is done."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from msgspec import field
 
@@ -14,7 +14,7 @@ from vtorc.forms.findings import FindingForm, finding_form
 from vtorc.forms.hold import HoldForm, hold_form
 from vtorc.forms.readiness import ReadinessForm
 from vtorc.forms.recovery import RunningForm
-from vtorc.forms.shard_states import ShardState
+from vtorc.forms.shard_states import ShardState, StateName
 from vtorc.forms.tablet import Moment, TabletForm, tablet_form
 from vtorc.forms.times import rfc3339_or_none
 
@@ -44,7 +44,7 @@ class ShardForm(Form, frozen=True, kw_only=True):
     """Grows with each change of this form."""
     as_of: str
     """When vtorc knew this."""
-    state: Literal["healthy", "repairing", "standing_still", "unknown"]
+    state: StateName
     """Its state in one word (`ShardState`)."""
     sentence: str
     """Its state in one sentence."""

@@ -1,14 +1,21 @@
 """Commands on tablets and acknowledgements over `/api/v1`: what goes to vtorc, and what is refused at once."""
 
+from collections.abc import Iterable
+from enum import Enum
 from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from tests.unit.server.told import RecordedAsk, ask_app, told_memory
+from vtorc.core.facts.holds import Effect
+from vtorc.forms.access import Role
+from vtorc.forms.findings import SEVERITIES
+from vtorc.forms.shard_states import ShardState, StateName
 from vtorc.recovery.tablet_change import COMMANDS
 from vtorc.server.app import make_app
-from vtorc.server.v1.actions import CommandName
+from vtorc.server.v1.actions import CommandName, EffectName, RoleName
+from vtorc.server.v1.reads import Severity
 
 COMMAND: dict[str, Any] = {"command": "StopReplication", "tablets": ["zone1-101"], "reason": "a new disk"}
 
@@ -25,9 +32,23 @@ async def post(asked: RecordedAsk, path: str, body: dict[str, Any]) -> int:
     return got.status
 
 
-def test_each_command_of_the_desk_is_one_of_the_api() -> None:
-    """The commands that the description names are those that vtorc carries out."""
-    assert list(get_args(CommandName)) == [command.value for command in COMMANDS]
+@pytest.mark.parametrize(
+    ("spelled_out", "known"),
+    [
+        (CommandName, COMMANDS),
+        (EffectName, Effect),
+        (StateName, ShardState),
+        (RoleName, [role for role in Role if role is not Role.NONE]),
+    ],
+)
+def test_each_word_of_the_description_is_one_of_the_catalogue(spelled_out: Any, known: Iterable[Enum]) -> None:
+    """The commands, effects, states and roles that the description names are those that vtorc knows, in their order."""
+    assert list(get_args(spelled_out)) == [each.value for each in known]
+
+
+def test_each_severity_of_the_description_is_one_of_findings() -> None:
+    """The severities that a list of findings can be asked for are those that findings have."""
+    assert get_args(Severity) == SEVERITIES
 
 
 @pytest.mark.parametrize(

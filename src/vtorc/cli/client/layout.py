@@ -4,7 +4,7 @@ import datetime
 import textwrap
 from collections.abc import Sequence
 
-from vtorc.forms.shard_states import STATE_MARKS
+from vtorc.forms.shard_states import STATE_MARKS, STATE_WORDS
 
 WRONG = "✗"
 """The mark of something that is wrong with a tablet, or of a recovery that did not succeed."""
@@ -24,7 +24,7 @@ def state_mark(state: str) -> str:
 
 def state_words(state: str) -> str:
     """Return a state as it is shown, with its mark."""
-    return f"{state_mark(state)} {state.replace('_', ' ')}"
+    return f"{state_mark(state)} {STATE_WORDS.get(state, state)}"
 
 
 def columns(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), numbers: Sequence[int] = ()) -> list[str]:

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from msgspec import Meta, structs
 
 from vtorc.forms.shard import ShardForm
-from vtorc.forms.shard_states import STATE_URGENCY
-from vtorc.server.ui.words import STATES, lag, plural
+from vtorc.forms.shard_states import STATE_URGENCY, STATE_WORDS
+from vtorc.server.ui.words import lag, plural
 from vtorc.server.v1.shard_list import ShardsQuery, is_wanted
 
 FIRST_ROWS = 80
@@ -165,8 +165,8 @@ def _sentence(counts: dict[str, int]) -> str:
         return "vtorc knows no shard yet."
     troubled = {state: count for state, count in counts.items() if count and state != "healthy"}
     if total == 1:
-        return f"The shard is {STATES[next(iter(troubled), 'healthy')]}."
+        return f"The shard is {STATE_WORDS[next(iter(troubled), 'healthy')]}."
     if not troubled:
         return f"All {plural(total, 'shard')} are healthy."
-    told = ", ".join(f"{count:,} {STATES[state]}" for state, count in troubled.items())
+    told = ", ".join(f"{count:,} {STATE_WORDS[state]}" for state, count in troubled.items())
     return f"Of {plural(total, 'shard')}: {told}; {counts['healthy']:,} healthy."

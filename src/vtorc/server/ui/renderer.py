@@ -8,7 +8,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from vtorc.forms.shard_states import STATE_MARKS
+from vtorc.forms.shard_states import STATE_MARKS, STATE_WORDS
 from vtorc.server.access.visitor import CURRENT
 from vtorc.server.memory import ServerMemory
 from vtorc.server.prefix import path_of, prefix_of
@@ -47,7 +47,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters.update(_FILTERS)
-    made.globals.update(asset=asset_path, shapes=STATE_MARKS, states=words.STATES)
+    made.globals.update(asset=asset_path, shapes=STATE_MARKS, states=STATE_WORDS)
     return made
 
 

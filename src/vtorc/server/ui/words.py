@@ -3,14 +3,6 @@
 import datetime
 from urllib.parse import quote
 
-STATES = {
-    "healthy": "healthy",
-    "repairing": "repairing",
-    "standing_still": "standing still",
-    "unknown": "unknown",
-}
-"""The words for each state of a shard."""
-
 
 def clock_time(at: str) -> str:
     """Return the time of day, with its zone, of a time in RFC 3339."""

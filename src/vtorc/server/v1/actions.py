@@ -23,6 +23,7 @@ CommandName = Literal[
     "SetReadOnly",
     "FlushBinaryLogs",
 ]
+RoleName = Literal["read", "operate", "admin"]
 EffectName = Literal["no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not"]
 
 
@@ -53,7 +54,7 @@ class TokenBody(Body, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     """Its name, under which its owner acts: letters, digits, dots, dashes and underscores."""
-    role: Literal["read", "operate", "admin"]
+    role: RoleName
     """The rights of its owner."""
     keyspaces: Annotated[list[str], Meta(min_length=1)] | None = None
     """The keyspaces that its owner may read and act on; None for all."""

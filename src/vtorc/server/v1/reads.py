@@ -12,7 +12,7 @@ from vtorc.forms.hold import HoldForm
 from vtorc.forms.readiness import unready_finding
 from vtorc.forms.recovery import RecoveryForm, RunningForm
 from vtorc.forms.shard import ShardForm
-from vtorc.forms.shard_states import ShardState
+from vtorc.forms.shard_states import STATE_WORDS
 from vtorc.forms.webhook_state import WebhookForm
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v1.endpoints import NoQuery, Query
@@ -24,12 +24,13 @@ SILENT_AFTER = 10.0
 """Seconds without a sign of life of vtorc after which sentences say so."""
 
 Path = Mapping[str, str]
+Severity = Literal["shard", "critical", "high", "medium", "low"]
 
 
 class FindingsQuery(Query, frozen=True, kw_only=True):
     """Which findings to list."""
 
-    severity: Literal["shard", "critical", "high", "medium", "low"] | None = None
+    severity: Severity | None = None
     code: str | None = None
     keyspace: str | None = None
     shard: str | None = None
@@ -51,7 +52,7 @@ def status(memory: ServerMemory, path: Path, query: NoQuery, now: float) -> Stat
     told, heard_at = memory.status, memory.heard_at
     if told is None or heard_at is None:
         return not_told_yet()
-    states = {state.value: 0 for state in ShardState}
+    states = dict.fromkeys(STATE_WORDS, 0)
     for shard in memory.shards.values():
         states[shard.state] += 1
     silence = round(max(0.0, now - heard_at), 3)
@@ -181,7 +182,7 @@ def _recoveries(memory: ServerMemory, name: str, limit: int) -> list[RecoveryFor
 
 def _fleet_sentence(states: Mapping[str, int], *, allowed: bool, silence: float) -> str:
     count = sum(states.values())
-    parts = [f"{number} {state.replace('_', ' ')}" for state, number in states.items() if number]
+    parts = [f"{number} {STATE_WORDS[state]}" for state, number in states.items() if number]
     shards = f"{count} {'shard' if count == 1 else 'shards'}"
     sentence = f"{shards}: {', '.join(parts)}" if parts else "the topology server has no shard that vtorc knows"
     if not allowed:

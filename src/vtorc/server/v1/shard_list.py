@@ -10,7 +10,7 @@ from msgspec import Meta
 from vtorc.forms.fleet import ListForm
 from vtorc.forms.frames import ProblemForm
 from vtorc.forms.shard import ShardForm
-from vtorc.forms.shard_states import STATE_URGENCY
+from vtorc.forms.shard_states import STATE_URGENCY, StateName
 from vtorc.server.memory import ServerMemory
 from vtorc.server.v1.endpoints import Query
 
@@ -28,7 +28,7 @@ _RANKS: Mapping[str, Callable[[ShardForm], float]] = {
 class ShardsQuery(Query, frozen=True, kw_only=True):
     """Which shards to list, and in which order."""
 
-    state: Literal["healthy", "repairing", "standing_still", "unknown"] | None = None
+    state: StateName | None = None
     keyspace: str | None = None
     cell: str | None = None
     """Those that have a tablet there."""
