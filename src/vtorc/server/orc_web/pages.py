@@ -118,7 +118,7 @@ PAGES: tuple[WebPage, ...] = (
         for path in ("agents", "agent/{agentHost}", "seeds", "seed-details/{seedId}")
     ),
 )
-"""All of them; the first whose path fits counts."""
+"""All of them. Of several whose path fits, the one with the fewest variables counts."""
 
 
 def orc_web_routes(clusters: Callable[[], Clusters], files: WebFiles) -> list[BaseRoute]:

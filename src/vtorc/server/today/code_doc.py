@@ -92,9 +92,9 @@ def _section(code: Code, guide: CodeGuide) -> str:
 
 
 def _summary_rows(guides: Mapping[str, NoteGuide]) -> Iterator[str]:
-    for code, (priority, _, _) in SUMMARIES.items():
+    for code, traits in SUMMARIES.items():
         guide = guides[code]
-        yield f"| `{code}` | {priority} | {guide.seen} | {guide.acts} | {guide.operator} |\n"
+        yield f"| `{code}` | {traits.priority} | {guide.seen} | {guide.acts} | {guide.operator} |\n"
 
 
 def _warning_rows(guides: Mapping[str, NoteGuide]) -> Iterator[str]:

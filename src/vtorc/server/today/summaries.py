@@ -3,11 +3,14 @@
 vtorc itself decides by findings about each tablet. A code here is told beside them, and no decision depends on it.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from vtorc.core.detection.problems import Code
 from vtorc.server.today.known import KnownTablet
+
+Condition = Callable[[KnownTablet, Collection[str]], bool]
+"""Returns whether a code holds for a tablet; the texts are the codes of vtorc's findings about it."""
 
 _NO_ACKS = {Code.SHARD_TAKES_NO_WRITES.value, Code.PRIMARY_SEMI_SYNC_BLOCKED.value}
 """Findings that say that commits wait."""
@@ -25,14 +28,26 @@ class Summary:
     """The evidence, in words."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryTraits:
+    """One row of the table of these codes."""
+
+    priority: int
+    """Its number in Vitess: 0 concerns the whole shard, 4 is low."""
+    phrase: str
+    """The evidence, as the end of a sentence about the tablet."""
+    holds: Condition
+    """Whether it holds for a tablet without a source, of which vtorc has findings of these codes."""
+
+
 def summaries(known: KnownTablet, codes: Collection[str]) -> list[Summary]:
     """Return the codes that hold for a tablet without a source; `codes` are those of vtorc's findings about it."""
     if known.mysql is None or known.has_source:
         return []
     return [
-        Summary(code=code, priority=priority, description=f"{known.tablet.alias} {phrase}")
-        for code, (priority, phrase, holds) in SUMMARIES.items()
-        if holds(known, codes)
+        Summary(code=code, priority=traits.priority, description=f"{known.tablet.alias} {traits.phrase}")
+        for code, traits in SUMMARIES.items()
+        if traits.holds(known, codes)
     ]
 
 
@@ -65,9 +80,7 @@ def _may_be_locked(known: KnownTablet, codes: Collection[str]) -> bool:
     return _lacks_acks(known) and _NO_ACKS.isdisjoint(codes)
 
 
-def _none_replicates(
-    *, one: bool, all_answer: bool, some_answer: bool
-) -> Callable[[KnownTablet, Collection[str]], bool]:
+def _none_replicates(*, one: bool, all_answer: bool, some_answer: bool) -> Condition:
     """Return the condition that no replica of a primary that answers replicates, by how many replicas there are and
     answer."""
 
@@ -81,30 +94,46 @@ def _none_replicates(
     return holds
 
 
-SUMMARIES: dict[str, tuple[int, str, Callable[[KnownTablet, Collection[str]], bool]]] = {
-    "IncapacitatedPrimary": (0, "is the primary, comes and goes, and does not answer now", _is_incapacitated),
-    "UnreachablePrimaryWithLaggingReplicas": (3, "does not answer, and all its replicas lag", _lags_unreached),
-    "LockedSemiSyncPrimary": (3, "has commits that wait for more replicas than acknowledge", _is_locked),
-    "LockedSemiSyncPrimaryHypothesis": (3, "waits for more replicas than acknowledge", _may_be_locked),
-    "PrimarySingleReplicaNotReplicating": (
-        3,
-        "has one replica, which does not replicate",
-        _none_replicates(one=True, all_answer=True, some_answer=True),
+SUMMARIES: Mapping[str, SummaryTraits] = {
+    "IncapacitatedPrimary": SummaryTraits(
+        priority=0,
+        phrase="is the primary, comes and goes, and does not answer now",
+        holds=_is_incapacitated,
     ),
-    "PrimarySingleReplicaDead": (
-        3,
-        "has one replica, which does not answer",
-        _none_replicates(one=True, all_answer=False, some_answer=False),
+    "UnreachablePrimaryWithLaggingReplicas": SummaryTraits(
+        priority=3,
+        phrase="does not answer, and all its replicas lag",
+        holds=_lags_unreached,
     ),
-    "AllPrimaryReplicasNotReplicating": (
-        4,
-        "has replicas that all answer, and none replicates",
-        _none_replicates(one=False, all_answer=True, some_answer=True),
+    "LockedSemiSyncPrimary": SummaryTraits(
+        priority=3,
+        phrase="has commits that wait for more replicas than acknowledge",
+        holds=_is_locked,
     ),
-    "AllPrimaryReplicasNotReplicatingOrDead": (
-        4,
-        "has replicas of which some answer, and none replicates",
-        _none_replicates(one=False, all_answer=False, some_answer=True),
+    "LockedSemiSyncPrimaryHypothesis": SummaryTraits(
+        priority=3,
+        phrase="waits for more replicas than acknowledge",
+        holds=_may_be_locked,
+    ),
+    "PrimarySingleReplicaNotReplicating": SummaryTraits(
+        priority=3,
+        phrase="has one replica, which does not replicate",
+        holds=_none_replicates(one=True, all_answer=True, some_answer=True),
+    ),
+    "PrimarySingleReplicaDead": SummaryTraits(
+        priority=3,
+        phrase="has one replica, which does not answer",
+        holds=_none_replicates(one=True, all_answer=False, some_answer=False),
+    ),
+    "AllPrimaryReplicasNotReplicating": SummaryTraits(
+        priority=4,
+        phrase="has replicas that all answer, and none replicates",
+        holds=_none_replicates(one=False, all_answer=True, some_answer=True),
+    ),
+    "AllPrimaryReplicasNotReplicatingOrDead": SummaryTraits(
+        priority=4,
+        phrase="has replicas of which some answer, and none replicates",
+        holds=_none_replicates(one=False, all_answer=False, some_answer=True),
     ),
 }
-"""Each code with its number, the end of its sentence, and its condition; in the order of Vitess."""
+"""The codes by Vitess' spelling, in the order of Vitess."""
