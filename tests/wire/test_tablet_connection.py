@@ -21,9 +21,9 @@ from vtorc.tablet.sending import about_to_send, checked_before_sending
 from vtorc.tablet.settings import ClientSettings
 
 SOON = 0.1
+"""Seconds after which a test gives up on a call that is never answered."""
 LONGER_AND_LONGER = (SOON, 1.0, 10.0, 60.0)
 """Seconds to try with, as a machine that is busy with other tests takes long for what has to happen before."""
-"""Seconds after which a test gives up on a call that is never answered."""
 
 
 @pytest.fixture

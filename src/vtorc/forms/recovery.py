@@ -102,10 +102,17 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
         return self.acknowledgement is None and self.outcome not in _NO_FAILURES
 
     @property
+    def succeeded(self) -> bool:
+        """Whether it did what it was for."""
+        return self.outcome == _SUCCEEDED
+
+    @property
     def was_idle(self) -> bool:
         """Whether it came to nothing without being a failure: it was not needed, or an operator ended it."""
-        return self.outcome in _NO_FAILURES and self.outcome != Outcome.SUCCEEDED.value
+        return self.outcome in _NO_FAILURES and not self.succeeded
 
+
+_SUCCEEDED: str = Outcome.SUCCEEDED.value
 
 _NO_FAILURES = frozenset(outcome.value for outcome in Outcome if not outcome.is_failure)
 """The outcomes that no operator has to see; one that only a later vtorc knows is none of them."""

@@ -71,7 +71,7 @@ def _carry_out(session: Session, form: PlanForm, options: argparse.Namespace) ->
         )
         raise
     session.tell_form(ended, ending_lines(ended, session.width))
-    return ExitCode.DONE if ended.outcome == "succeeded" else ExitCode.PROBLEMS
+    return ExitCode.DONE if ended.succeeded else ExitCode.PROBLEMS
 
 
 def cancel(session: Session, options: argparse.Namespace) -> ExitCode:

@@ -33,7 +33,7 @@ def _seen(recovery: RecoveryForm) -> str | None:
 
 
 def _mark(recovery: RecoveryForm) -> str:
-    return f"{STATE_MARKS['healthy'] if recovery.outcome == 'succeeded' else WRONG} "
+    return f"{STATE_MARKS['healthy'] if recovery.succeeded else WRONG} "
 
 
 def _cause(recovery: RecoveryForm) -> str:

@@ -19,6 +19,7 @@ from vtorc.server.today.structure import (
 from vtorc.server.today.summaries import Summary, summaries
 
 NO_PROBLEM = "NoProblem"
+"""Vitess' code of a tablet that has nothing wrong with it."""
 NO_ALIAS = "<nil>"
 """A tablet alias that is missing, as Vitess writes it."""
 

@@ -96,7 +96,7 @@ def _primary_health(memory: ServerMemory) -> Iterator[Row]:
 def _recoveries(memory: ServerMemory) -> Iterator[Row]:
     for recovery in list(memory.recoveries.values()):
         keyspace, _, shard = recovery.shard.partition("/")
-        succeeded = recovery.outcome == "succeeded"
+        succeeded = recovery.succeeded
         yield {
             "recovery_id": recovery.id,
             "alias": recovery.tablet,

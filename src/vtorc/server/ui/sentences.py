@@ -11,7 +11,7 @@ def recoveries_sentence(recoveries: Sequence[RecoveryForm], then: Then | None) -
     """Return how many recoveries a page lists, and what came of them."""
     if not recoveries:
         return f"No recovery had begun by {date_time(then.at)}." if then else "No recovery is known."
-    succeeded = sum(each.outcome == "succeeded" for each in recoveries)
+    succeeded = sum(each.succeeded for each in recoveries)
     idle = sum(each.was_idle for each in recoveries)
     failed = len(recoveries) - succeeded - idle
     parts = ((succeeded, "succeeded"), (failed, "failed or refused"), (idle, "not needed, or cancelled"))

@@ -8,7 +8,7 @@ from vtorc.server.v12.answers import GoObject, Told, V12Error
 from vtorc.server.v12.asking import ask, begin_and_wait, checked, decoded, reason_of
 from vtorc.server.v12.call import Call
 from vtorc.server.v12.clusters import Cluster, Server
-from vtorc.server.v12.recoveries import SUCCEEDED, Detections, ended
+from vtorc.server.v12.recoveries import Detections, ended
 
 PLANNED, EMERGENCY, FORCED = "planned", "emergency", "forced"
 """Kinds of plans: the election chooses in the first two, and a forced one takes the tablet that it is given."""
@@ -111,7 +111,7 @@ async def _take_over(call: Call, cluster: Cluster, kind: str, to: Server | None)
     record, risk = await _carry_out(call, cluster.shard.name, kind, to)
     detections = Detections(call.memory.decisions, call.memory.recoveries.values())
     details: GoObject = ended(record, call.tools.book.now, detections)
-    if record.outcome != SUCCEEDED:
+    if not record.succeeded:
         raise V12Error(record.sentence, details=details)
     return Told(" ".join(filter(None, (record.sentence, risk))), details)
 

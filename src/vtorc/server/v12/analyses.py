@@ -6,6 +6,8 @@ from vtorc.core.facts.holds import Effect
 from vtorc.core.facts.ids import TabletType
 from vtorc.forms.findings import FindingForm
 from vtorc.forms.frames import StatusFrame
+from vtorc.server.today.analyses import NO_PROBLEM
+from vtorc.server.today.golang import ZERO_TIME
 from vtorc.server.today.known import KnownTablet
 from vtorc.server.today.structure import structure_warnings
 from vtorc.server.today.summaries import summaries
@@ -35,11 +37,6 @@ OLD_ANALYSIS_NAMES = {
     "SemiSyncPrimaryClients": "SemiSyncMasterClients",
 }
 """The renamed fields of ReplicationAnalysis."""
-
-NO_PROBLEM = "NoProblem"
-
-_NO_TIME = "0001-01-01T00:00:00Z"
-"""Go's zero time."""
 
 
 def cluster_info(cluster: Cluster, status: StatusFrame | None) -> GoObject:
@@ -143,7 +140,7 @@ def _of_server(server: Server) -> GoObject:
     return {
         "AnalyzedInstancePrimaryKey": key_of(server.source),
         "TabletType": TabletType[tablet.type].value,
-        "PrimaryTimeStamp": tablet.term_start or _NO_TIME,
+        "PrimaryTimeStamp": tablet.term_start or ZERO_TIME,
         "AnalyzedInstanceDataCenter": tablet.cell,
         "AnalyzedInstanceBinlogCoordinates": self_coordinates(tablet.mysql),
         "IsPrimary": not server.is_replica,
@@ -212,7 +209,7 @@ _UNKNOWN: GoObject = {
     "AnalyzedInstanceKey": key_of(None),
     "AnalyzedInstancePrimaryKey": key_of(None),
     "TabletType": 0,
-    "PrimaryTimeStamp": _NO_TIME,
+    "PrimaryTimeStamp": ZERO_TIME,
     "SuggestedClusterAlias": "",
     "ClusterDetails": cluster_details("", ""),
     "AnalyzedInstanceDataCenter": "",

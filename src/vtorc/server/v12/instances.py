@@ -11,8 +11,6 @@ from vtorc.server.v12.downtime import registered_rule
 POLL_SECONDS = 5
 """InstancePollSeconds, by which v12 told a fresh answer from an old one."""
 
-"""ReasonableReplicationLagSeconds: a replica that is further behind is a problem."""
-
 OLD_NAMES = {
     "SourceKey": "MasterKey",
     "SourceUUID": "MasterUUID",

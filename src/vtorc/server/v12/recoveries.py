@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from vtorc.core.facts.rules import Rule
 from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.recovery import HookRunForm, RecoveryForm, RunningForm, StepForm
+from vtorc.server.today.analyses import NO_PROBLEM
 from vtorc.server.v12.analyses import analysis_entry, cluster_details
 from vtorc.server.v12.answers import GoObject, go_time, key_of
 from vtorc.server.v12.clusters import Address, Cluster, Clusters, alias_of
@@ -14,14 +15,12 @@ from vtorc.server.v12.clusters import Address, Cluster, Clusters, alias_of
 BLOCKING_RULES = frozenset(rule.value for rule in (Rule.COOLDOWN, Rule.BACKOFF))
 """The rules by which an earlier recovery holds a later one back."""
 
-SUCCEEDED = "succeeded"
-
 
 def ended(recovery: RecoveryForm, clusters: Clusters, detections: "Detections") -> GoObject:
     """Return the TopologyRecovery of a recovery that ended."""
     cluster = clusters.of_shard(recovery.shard)
     successor = cluster.server(recovery.winner) if cluster is not None else None
-    succeeded = recovery.outcome == SUCCEEDED
+    succeeded = recovery.succeeded
     return {
         **_common(recovery, clusters),
         "Id": recovery_number(recovery),
@@ -186,7 +185,7 @@ def changelog(decisions: Iterable[DecisionFrame], clusters: Clusters) -> list[Go
     for frame in decisions:
         cluster = clusters.of_shard(frame.finding.shard)
         if cluster is not None:
-            code = frame.finding.code if frame.change == "decided" else "NoProblem"
+            code = frame.finding.code if frame.change == "decided" else NO_PROBLEM
             told.setdefault(_address(cluster, frame.finding.tablet), []).append(f"{go_time(frame.at)};{code},")
     return [{"AnalyzedInstanceKey": key_of(address), "Changelog": lines} for address, lines in told.items()]
 

@@ -8,7 +8,6 @@ from vtorc.server.v12.asking import ask, begin_and_wait, checked, news_of, reaso
 from vtorc.server.v12.call import Call
 from vtorc.server.v12.clusters import Server
 from vtorc.server.v12.instances import instance
-from vtorc.server.v12.recoveries import SUCCEEDED
 from vtorc.server.v12.refusals import refused
 
 Expected = Callable[[Server], bool]
@@ -146,7 +145,7 @@ async def _carry_out(call: Call, command: Recovery, shard: str, servers: Sequenc
         "reason": reason_of(call),
     }
     record = await begin_and_wait(call, shard, "command", arguments)
-    if record.outcome != SUCCEEDED:
+    if not record.succeeded:
         raise V12Error(record.sentence)
     return record.sentence
 
