@@ -18,6 +18,7 @@ from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.forms.frames import MetricForm
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
@@ -28,12 +29,6 @@ _SKIPPED: Mapping[Rule, str] = {
     Rule.PRIMARY_FIRST: "PrimaryRecovery",
 }
 """The reasons of Vitess for no recovery, by the rule; all other rules are vtorc's own."""
-
-_PHASES = ("stopped", "demoted", "elected", "promoted", "acknowledged")
-"""The moments of reparents that end a phase."""
-
-_FAILED = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.LOCK_LOST})
-"""The ends of a recovery that an operator has to know of; one that an operator cancelled is none."""
 
 _STALE = "StaleAnalysis"
 _OF_SHARD = ("RecoveryType", "Keyspace", "Shard")
@@ -74,7 +69,7 @@ class FleetMetrics:
         self._reparent_seconds = self._durations("ReparentShardOperationTimings", ["Operation"])
         self._lock_seconds = self._durations("ShardLockTimings", ["Action"])
         self._lock_waits = self._durations("LockWaitSeconds")
-        self._phases = self._durations("RecoveryPhaseSeconds", ["Phase"], known=[(phase,) for phase in _PHASES])
+        self._phases = self._durations("RecoveryPhaseSeconds", ["Phase"], known=[(mark.value,) for mark in OutageMark])
         self._detections = self._durations("DetectionSeconds", ["Class"], known=_LOSSES)
 
     def metrics(self) -> Iterator[MetricForm]:
@@ -188,7 +183,7 @@ class FleetMetrics:
         self._recoveries.count(*labels)
         (self._succeeded if succeeded else self._failed).count(*labels)
         self._ended.count(record.recovery.value, _RESULTS[succeeded])
-        if record.outcome in _FAILED:
+        if record.outcome.is_failure:
             self._failed_of_shard.count(*_names(record.shard))
         if (reparent := record.recovery.traits.reparent) is not None:
             self._reparents[reparent].count(*_names(record.shard), _RESULTS[succeeded])

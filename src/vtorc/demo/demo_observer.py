@@ -16,6 +16,7 @@ from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.one_line import blanked
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement
 
@@ -59,10 +60,10 @@ class Replacement:
     started_at: float
     record: RecoveryRecord | None = None
 
-    def marked_at(self, name: str) -> float | None:
-        """Return when the recovery reached a mark, such as "elected" or "promoted"; None if it did not."""
-        mark = self.record.marks.get(name) if self.record is not None else None
-        return None if mark is None else self.started_at + mark
+    def marked_at(self, mark: OutageMark) -> float | None:
+        """Return when the recovery came to a moment; None if it did not."""
+        seconds = self.record.marks.get(mark.value) if self.record is not None else None
+        return None if seconds is None else self.started_at + seconds
 
     @property
     def locked_at(self) -> float | None:

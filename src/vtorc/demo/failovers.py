@@ -18,6 +18,7 @@ from vtorc.demo.running_demo import RunningDemo
 from vtorc.demo.servers import DemoTablet
 from vtorc.errors import MysqlError
 from vtorc.lab.errors import LabError
+from vtorc.recovery.outage_marks import OutageMark
 
 T = TypeVar("T")
 
@@ -136,7 +137,7 @@ class FailoverSeries:
         self._measure(failover, gap, replacement, fault_at)
         new = self._demo.cluster.tablets[gap.ended_by]
         if witness is not None:
-            elected_at = replacement.marked_at("elected")
+            elected_at = replacement.marked_at(OutageMark.ELECTED)
             if elected_at is None or recorded_at > elected_at:  # from then on they may follow another primary
                 raise LabError(
                     "the tablets in other cells answered after the election, too late to tell which writes they had "
@@ -167,9 +168,10 @@ class FailoverSeries:
         failover.write_gap_ms = _ms(gap.seconds)
         moments = {
             "locked": replacement.locked_at,
-            "elected": replacement.marked_at("elected"),
-            "stopped": replacement.marked_at("demoted"),
-            **{name: replacement.marked_at(name) for name in ("promoted", "acknowledged")},
+            "elected": replacement.marked_at(OutageMark.ELECTED),
+            "stopped": replacement.marked_at(OutageMark.DEMOTED),
+            "promoted": replacement.marked_at(OutageMark.PROMOTED),
+            "acknowledged": replacement.marked_at(OutageMark.ACKNOWLEDGED),
         }
         failover.phases_ms = {name: _ms(at - began) for name, at in moments.items() if at is not None}
         failover.promoted_ms = failover.phases_ms.get("promoted")
@@ -219,7 +221,10 @@ class FailoverSeries:
             "noticed": self._observer.noticed_at,
             "confirmed": replacement.decided_at,
             "locked": replacement.locked_at,
-            **{name: replacement.marked_at(name) for name in ("stopped", "elected", "promoted", "acknowledged")},
+            "stopped": replacement.marked_at(OutageMark.STOPPED),
+            "elected": replacement.marked_at(OutageMark.ELECTED),
+            "promoted": replacement.marked_at(OutageMark.PROMOTED),
+            "acknowledged": replacement.marked_at(OutageMark.ACKNOWLEDGED),
         }
         failover.phases_ms = {name: _ms(at - fault_at) for name, at in moments.items() if at is not None}
         failover.promoted_ms = failover.phases_ms.get("promoted")

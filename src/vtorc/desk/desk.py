@@ -39,6 +39,7 @@ from vtorc.forms.recovery import RunningForm, recovery_id, running_form
 from vtorc.forms.settings import ReloadForm
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.commands import Commands
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.record import BegunRecovery, OperatorRequest, RecoveryRecord
 from vtorc.recovery.session import RecoveryTools, StepListener
 
@@ -295,10 +296,10 @@ class Desk:
 
         Writes pause as soon as the demotion begins, and under semi-sync MySQL takes up to a second to end it.
         """
-        begins = record.marks.get("stopped")
-        if "demoted" in record.marks:
+        begins = record.marks.get(OutageMark.STOPPED.value)
+        if OutageMark.DEMOTED.value in record.marks:
             begins = next(step.started for step in record.steps if step.name == "demote primary")
-        ends = record.marks.get("acknowledged")
+        ends = record.marks.get(OutageMark.ACKNOWLEDGED.value)
         if begins is not None and ends is not None:
             self._gaps[record.shard] = ends - begins
 

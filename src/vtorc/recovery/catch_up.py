@@ -16,6 +16,7 @@ from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import TabletError
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.session import RecoverySession
 
 Choose = Callable[[Mapping[TabletAlias, StoppedTablet]], Choice]
@@ -97,8 +98,8 @@ class CatchUp:
             turn = untried.next(self.choose(stopped))
             if turn is None or ends <= self.session.elapsed():
                 raise await self._give_up(untried.unapplied, failures, stopped)
-            if "elected" not in self.session.marks:
-                self.session.mark("elected")
+            if OutageMark.ELECTED.value not in self.session.marks:
+                self.session.mark(OutageMark.ELECTED)
             choice = turn.choice
             record_choice(self.session, choice)
             try:

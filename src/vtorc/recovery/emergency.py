@@ -20,6 +20,7 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView
 from vtorc.recovery.catch_up import CatchUp, record_choice
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stopped
@@ -52,7 +53,7 @@ class EmergencyReparent:
         )
         began = self.session.elapsed()
         await stopper.run(targets)
-        self.session.mark("stopped")
+        self.session.mark(OutageMark.STOPPED)
         ready = await CatchUp(self.session, self.view, self._choose_from).run(stopper.stopped)
         choice, winner, position = ready.choice, ready.winner, ready.position
         stopped: Mapping[TabletAlias, StoppedTablet] = ready.stopped

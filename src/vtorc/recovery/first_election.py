@@ -17,6 +17,7 @@ from vtorc.core.facts.fitness import shard_fitness
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import ShardView
 from vtorc.recovery.catch_up import CatchUp, ReadyToPromote, record_choice
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 
@@ -37,7 +38,7 @@ class FirstElection:
         if choice.source is None and best.executed.contains(best.received):
             ready = ReadyToPromote(winner=best.alias, position=best.executed, choice=choice, stopped=present)
             record_choice(self.session, choice)
-            self.session.mark("elected")
+            self.session.mark(OutageMark.ELECTED)
         else:
             ready = await CatchUp(self.session, self.view, self._choose_from).run(present)
         winner = self.session.tablet_in(self.view, ready.winner)

@@ -18,6 +18,7 @@ from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, TabletStopper, still_stopped
@@ -54,10 +55,10 @@ class ForcedPromotion:
         stopper = TabletStopper(self.session, self.policy, primary=self.view.primary, is_enough=lambda _: False)
         began = self.session.elapsed()
         await stopper.run(targets)
-        self.session.mark("stopped")
+        self.session.mark(OutageMark.STOPPED)
         self._check_data_loss(stopper.stopped)
         self.session.winner = self.named
-        self.session.mark("elected")
+        self.session.mark(OutageMark.ELECTED)
         await self._apply_relay_log(stopper.stopped)
         stopped: Mapping[TabletAlias, StoppedTablet] = stopper.stopped
         if self.session.elapsed() - began > CONFIRM_STOPPED_AFTER:

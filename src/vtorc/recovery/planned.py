@@ -16,6 +16,7 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.planned_choice import choose_as_planned, planned_argument
 from vtorc.recovery.planned_demotion import PlannedDemotion, acker_to_disconnect
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint, promote
@@ -51,7 +52,7 @@ class PlannedReparent:
             raise session.refuse(choice)
         primary, winner = choice.primary, choice.winner
         session.winner = winner.alias
-        session.mark("elected")
+        session.mark(OutageMark.ELECTED)
         end = await self._demote(primary, winner)
         session.argument = SafetyArgument(
             policy=self.policy.name,
@@ -89,7 +90,7 @@ class PlannedReparent:
             acker=acker_to_disconnect(self.view, primary, winner.alias),
             semi_sync=self.policy.required_acks(primary.member) > 0,
         ).run()
-        session.mark("demoted")
+        session.mark(OutageMark.DEMOTED)
         await session.step(
             "apply the last writes", winner.alias, tablets.wait_for_position(winner.record, end), deadline=catch_up
         )

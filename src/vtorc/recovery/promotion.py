@@ -13,6 +13,7 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import LockLost, TabletError, TopoError, VtorcError
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_DEADLINE, is_still_stopped
 
@@ -80,9 +81,9 @@ async def promote(session: RecoverySession, promotion: Promotion) -> None:
         ]
         try:
             await _make_primary(session, promotion)
-            session.mark("promoted")
+            session.mark(OutageMark.PROMOTED)
             await _write_reparent_journal(session, promotion, created)
-            session.mark("acknowledged")
+            session.mark(OutageMark.ACKNOWLEDGED)
             grace.begin()
         except VtorcError as error:
             # Raised below: a task group would wrap it, and callers expect no exception group.

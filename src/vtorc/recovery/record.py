@@ -143,7 +143,7 @@ class RecoveryRecord:
     """The transactions that tablets did not apply in time; empty unless that ended the recovery."""
     steps: tuple[StepRecord, ...] = ()
     marks: Mapping[str, float] = field(default_factory=dict)
-    """Moments by which an outage is measured, such as "promoted" and "acknowledged", in seconds since `began`."""
+    """Moments by which an outage is measured, by the spelling of `OutageMark`, in seconds since `began`."""
     winner: TabletAlias | None = None
     """The tablet to promote; None before an election."""
     argument: SafetyArgument | None = None

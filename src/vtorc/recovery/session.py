@@ -18,6 +18,7 @@ from vtorc.errors import LockLost, TabletError
 from vtorc.recovery.cancelling import CancelSwitch
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.hooks import NoHooks, PreHooks
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.record import StepRecord
 from vtorc.tablet.api import TabletManager
 from vtorc.topo.server import TopoServer
@@ -135,9 +136,9 @@ class RecoverySession:
         """Return the seconds since the recovery began; a late vtorc does not stop them, as servers go on meanwhile."""
         return self.tools.clock.real() - self.began
 
-    def mark(self, name: str) -> None:
-        """Record this moment under `name`."""
-        self.marks[name] = self.elapsed()
+    def mark(self, mark: OutageMark) -> None:
+        """Record that the recovery has come to a moment."""
+        self.marks[mark.value] = self.elapsed()
 
     def expect_primary(self, view: ShardView) -> None:
         """Remember the primary of the view that is acted on; a rollback that finds another one puts nothing back."""

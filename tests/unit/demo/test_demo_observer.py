@@ -12,6 +12,7 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
 from vtorc.core.facts.holds import Effect
 from vtorc.demo.demo_observer import DemoObserver, Mark, Sentence
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.runner import Judgement, begun_with
 
@@ -70,8 +71,8 @@ async def test_a_replacement_has_its_times() -> None:
     (replacement,) = observer.replacements
     assert replacement.succeeded
     assert replacement.decided_at <= replacement.started_at
-    assert replacement.marked_at("promoted") == pytest.approx(replacement.started_at + 0.2)
-    assert replacement.marked_at("acknowledged") is None
+    assert replacement.marked_at(OutageMark.PROMOTED) == pytest.approx(replacement.started_at + 0.2)
+    assert replacement.marked_at(OutageMark.ACKNOWLEDGED) is None
     assert observer.running is None
 
 
@@ -85,7 +86,7 @@ async def test_a_planned_move_is_kept_with_its_times() -> None:
     observer.finished(moved)
     (replacement,) = observer.replacements
     assert replacement.decided_at == replacement.started_at
-    assert replacement.marked_at("demoted") == pytest.approx(replacement.started_at + 0.1)
+    assert replacement.marked_at(OutageMark.DEMOTED) == pytest.approx(replacement.started_at + 0.1)
 
 
 async def test_a_second_try_counts_from_the_first_decision() -> None:

@@ -17,6 +17,7 @@ from vtorc.errors import LockHeld, LockLost, TopoUnavailable
 from vtorc.recovery import locked_run
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.locked_run import LOCK_CHECK_DEADLINE, LockedRun, LockedWorkResult
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.record import Outcome, RecoveryRecord
 from vtorc.recovery.session import RecoverySession
 from vtorc.sim.engine.loop import forever
@@ -62,7 +63,7 @@ class Case:
     async def _work(self, session: RecoverySession) -> LockedWorkResult:
         session.expect_primary(VIEW)
         session.winner = TABLET
-        session.mark("stopped")
+        session.mark(OutageMark.STOPPED)
         if self.changes:
             session.on_abort("stop replication", TABLET, self._undo)
         return await self.work()

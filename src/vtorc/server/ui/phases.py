@@ -1,6 +1,6 @@
 """Where the time of a reparent went: its phases, up to the first acknowledged write."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vtorc.forms.fleet import WhyForm
@@ -8,18 +8,42 @@ from vtorc.forms.frames import DecisionFrame
 from vtorc.forms.recovery import RecoveryForm
 from vtorc.forms.shard import ShardForm
 from vtorc.forms.times import nanoseconds
+from vtorc.recovery.outage_marks import OutageMark
 
 LENGTH = 800.0
 """Units of length of the whole bar."""
 
-_BY_MARK = {
-    "stopped": ("stop", "until enough replicas had stopped"),
-    "demoted": ("demote", "until the old primary was read-only"),
-    "elected": ("elect", "until the new primary was chosen"),
-    "promoted": ("promote", "until the new primary took writes"),
-    "acknowledged": ("first write", "until its first write was acknowledged"),
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkWords:
+    """The words for one mark of a recovery, and for the phase that it ends."""
+
+    moment: str
+    """The moment, as an operator would note it."""
+    phase: str
+    """The name of the phase, in a word or two."""
+    meaning: str
+    """The cause of the wait."""
+
+
+MARK_WORDS: Mapping[str, MarkWords] = {
+    OutageMark.STOPPED.value: MarkWords(
+        moment="old primary stopped", phase="stop", meaning="until enough replicas had stopped"
+    ),
+    OutageMark.DEMOTED.value: MarkWords(
+        moment="old primary read-only", phase="demote", meaning="until the old primary was read-only"
+    ),
+    OutageMark.ELECTED.value: MarkWords(
+        moment="new primary chosen", phase="elect", meaning="until the new primary was chosen"
+    ),
+    OutageMark.PROMOTED.value: MarkWords(
+        moment="new primary promoted", phase="promote", meaning="until the new primary took writes"
+    ),
+    OutageMark.ACKNOWLEDGED.value: MarkWords(
+        moment="first write acknowledged", phase="first write", meaning="until its first write was acknowledged"
+    ),
 }
-"""The phase that each mark ends: its name, and what it waited for."""
+"""The words for each mark; one that only a later vtorc knows is not shown."""
 
 _LAST_OF_LOCK = "ask all tablets"
 """The step that ends the reading under the lock."""
@@ -81,8 +105,8 @@ def phases_of(recovery: RecoveryForm, prelude: Prelude | None) -> Sequence[Phase
         ends.append((prelude.decided, "confirm", "until the evidence was complete"))
     if (locked := _locked(recovery)) is not None:
         ends.append((locked, "lock", "until the shard was locked, and all was read anew"))
-    marks = sorted((at, name) for name, at in recovery.marks.items() if name in _BY_MARK)
-    ends += [(at, *_BY_MARK[name]) for at, name in marks]
+    marks = sorted((at, name) for name, at in recovery.marks.items() if name in MARK_WORDS)
+    ends += [(at, MARK_WORDS[name].phase, MARK_WORDS[name].meaning) for at, name in marks]
     return list(_laid_out(begin, ends))
 
 

@@ -4,17 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vtorc.forms.recovery import RecoveryForm, RunningForm, StepForm
-from vtorc.server.ui.phases import Phase, Prelude, phases_of
+from vtorc.server.ui.phases import MARK_WORDS, Phase, Prelude, phases_of
 from vtorc.server.ui.words import capitalized, date_time, seconds
-
-SPLIT = (
-    ("stopped", "old primary stopped"),
-    ("demoted", "old primary read-only"),
-    ("elected", "new primary chosen"),
-    ("promoted", "new primary promoted"),
-    ("acknowledged", "first write acknowledged"),
-)
-"""The moments by which an outage is split, each with its words."""
 
 WIDTH = 400
 """Units of length of the longest bar."""
@@ -94,7 +85,8 @@ def _bars(steps: Sequence[StepForm]) -> list[StepBar]:
 
 
 def _moments(marks: Mapping[str, float]) -> list[tuple[float, str]]:
-    return sorted((marks[name], words) for name, words in SPLIT if name in marks)
+    """Return the moments by which an outage is split, each with its seconds and its words."""
+    return sorted((at, MARK_WORDS[name].moment) for name, at in marks.items() if name in MARK_WORDS)
 
 
 def _text(

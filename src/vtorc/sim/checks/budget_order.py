@@ -7,6 +7,7 @@ from vtorc.control.budget import BudgetLimits, FleetBudget, TurnSlot
 from vtorc.control.observer import Announcement
 from vtorc.core.detection.recoveries import Urgency
 from vtorc.core.facts.ids import ShardId
+from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.record import BegunRecovery, Outcome, RecoveryRecord
 
 
@@ -87,7 +88,9 @@ class BudgetOrder:
             writable = (
                 self._now()
                 - record.duration
-                + record.marks.get("acknowledged", record.marks.get("promoted", record.duration))
+                + record.marks.get(
+                    OutageMark.ACKNOWLEDGED.value, record.marks.get(OutageMark.PROMOTED.value, record.duration)
+                )
             )
             self.replacements.append(ReplacedPrimary(record.shard, writable))
 
