@@ -17,7 +17,7 @@ _vtorc_ctl() {
   elif [ "${COMP_WORDS[1]}" = ctl ]; then
     for ((at = 2; at < COMP_CWORD; at++)); do
       case "${COMP_WORDS[at]}" in
-        --server) ((at++)) ;;
+        VALUED) ((at++)) ;;
         -*) ;;
         *) command="${COMP_WORDS[at]}"; break ;;
       esac
@@ -34,7 +34,12 @@ complete -o default -F _vtorc_ctl vtorc
 
 def bash_script() -> str:
     """Return the script: commands and options from their tables, and the names of shards from vtorc itself."""
-    return _SCRIPT.replace("CASES", "\n".join(f'      {pattern}) words="{words}" ;;' for pattern, words in _cases()))
+    cases = "\n".join(f'      {pattern}) words="{words}" ;;' for pattern, words in _cases())
+    return _SCRIPT.replace("VALUED", "|".join(_VALUED)).replace("CASES", cases)
+
+
+_VALUED = tuple(word.name for word in COMMON if not word.is_switch)
+"""The options before the command that take the next word as their value."""
 
 
 def _cases() -> Iterator[tuple[str, str]]:
@@ -45,7 +50,8 @@ def _cases() -> Iterator[tuple[str, str]]:
         for word in command.words:
             if word.name.startswith("--") and not word.is_switch and word.name != "--shard":
                 yield f"{name}:{word.name}", " ".join(word.choices or ())
-    yield "*:--server", ""
+    for option in _VALUED:
+        yield f"*:{option}", ""
     yield ":*", " ".join([*COMMANDS, *common])
     for name, command in COMMANDS.items():
         options = [word.name for word in command.words if word.name.startswith("--")]

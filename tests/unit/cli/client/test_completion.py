@@ -37,6 +37,8 @@ def _completed(*words: str, shards: Sequence[ShardForm] = ()) -> list[str]:
         (["c"], ["ctl"]),
         (["ctl", "pr"], ["problems", "promote"]),
         (["ctl", "--server", "h:1", "sta"], ["status"]),
+        (["ctl", "--user", "ann", "--json", "sta"], ["status"]),
+        (["ctl", "status", "--user", ""], []),
         (["ctl", "shards", "--s"], ["--state", "--server"]),
         (["ctl", "shards", "--state", "s"], ["standing_still"]),
         (["ctl", "plan", "--kind", ""], ["planned", "emergency", "forced"]),
