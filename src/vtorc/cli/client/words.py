@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from vtorc.forms.shard_states import STATE_MARKS
 
+TOKEN_ROLES = ("read", "operate", "admin")
+AUDIT_RESULTS = ("done", "begun", "refused", "failed")
 PLAN_KINDS = ("planned", "emergency", "forced")
 HOLD_EFFECTS = ("no_failover", "no_repair", "not_promotable", "no_alert", "prefer", "prefer_not")
 SHARD_STATES = tuple(STATE_MARKS)
@@ -69,8 +71,6 @@ _REASON = CtlWord(name="--reason", metavar="TEXT", help="why, for the record", i
 _YES = CtlWord(name="--yes", help="ask no question")
 _ACCEPT_LOSS = CtlWord(name="--accept-loss", help="go on although the plan says that writes may be lost")
 _TOKEN_ACTIONS = ("add", "list", "revoke")
-_ROLES = ("read", "operate", "admin")
-_RESULTS = ("done", "begun", "refused", "failed")
 _CHANGE = (_REASON, _YES, _ACCEPT_LOSS)
 
 COMMANDS: dict[str, CtlCommand] = {
@@ -144,7 +144,7 @@ COMMANDS: dict[str, CtlCommand] = {
         words=(
             _ONLY_SHARD,
             CtlWord(name="--actor", metavar="NAME", help="only this operator"),
-            CtlWord(name="--result", metavar="RESULT", help="only with this result", choices=_RESULTS),
+            CtlWord(name="--result", metavar="RESULT", help="only with this result", choices=AUDIT_RESULTS),
             _LIMIT,
         ),
     ),
@@ -153,7 +153,7 @@ COMMANDS: dict[str, CtlCommand] = {
         words=(
             CtlWord(name="action", metavar="ACTION", help=", ".join(_TOKEN_ACTIONS), choices=_TOKEN_ACTIONS),
             CtlWord(name="name", metavar="NAME", help="the name of the token to make or to revoke", is_optional=True),
-            CtlWord(name="--role", metavar="ROLE", help="what its owner may do", choices=_ROLES),
+            CtlWord(name="--role", metavar="ROLE", help="what its owner may do", choices=TOKEN_ROLES),
             CtlWord(name="--keyspace", metavar="KEYSPACE,…", help="only in these keyspaces (default: in all)"),
             CtlWord(name="--expires", metavar="TIME", help="how long it is valid, such as 30d (default: for ever)"),
         ),

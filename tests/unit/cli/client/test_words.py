@@ -4,9 +4,13 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from vtorc.cli.client.words import COMMANDS, HOLD_EFFECTS, PLAN_KINDS
+import pytest
+
+from vtorc.cli.client.words import AUDIT_RESULTS, COMMANDS, HOLD_EFFECTS, PLAN_KINDS, TOKEN_ROLES
 from vtorc.core.facts.holds import Effect
+from vtorc.forms.audit import AuditResult
 from vtorc.forms.plan import PlanKind
+from vtorc.server.v1.actions import RoleName
 
 PAGE = Path(__file__).parents[4] / "docs" / "operating.md"
 
@@ -22,6 +26,9 @@ def test_the_help_names_each_effect_of_a_hold() -> None:
     assert list(HOLD_EFFECTS) == [effect.value for effect in Effect]
 
 
-def test_the_help_names_each_kind_of_plan() -> None:
-    """The kinds that a plan can be asked for are those that the API takes."""
-    assert get_args(PlanKind) == PLAN_KINDS
+@pytest.mark.parametrize(
+    ("listed", "taken"), [(PLAN_KINDS, PlanKind), (AUDIT_RESULTS, AuditResult), (TOKEN_ROLES, RoleName)]
+)
+def test_the_help_names_each_choice(listed: tuple[str, ...], taken: object) -> None:
+    """The kinds of plans, results of requests and roles that can be given are those that the API takes."""
+    assert listed == get_args(taken)
