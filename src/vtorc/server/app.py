@@ -34,7 +34,7 @@ from vtorc.server.v1.routes import unknown_v1_path, v1_routes
 from vtorc.server.v12.app import v12_routes
 
 Report = Callable[[str, Caller, ProblemForm], None]
-"""Hears of a client that was refused: what it asked for, who it is, and why."""
+"""Hears of a refusal: the action that was asked for, the client, and the answer that it got."""
 
 Dialect = Callable[[ServerMemory, Ask], Sequence[BaseRoute]]
 """Makes the routes of one older API; a route may be of any class that matches a scope, also by its raw path."""
