@@ -108,7 +108,7 @@ class RecoveryForm(Form, frozen=True, kw_only=True):
 
     @property
     def was_idle(self) -> bool:
-        """Whether it came to nothing without being a failure: it was not needed, or an operator ended it."""
+        """Whether it came to nothing for a good reason: its cause was gone, the lock was held, or it was cancelled."""
         return self.outcome in _NO_FAILURES and not self.succeeded
 
 

@@ -99,8 +99,8 @@ class GtidForm(Form, frozen=True, kw_only=True):
     """Those that it has and the primary had not when it answered last; empty if none. Some may be on their way: only
     the finding `ErrantGTIDDetected` says that they are errant."""
     errant: str
-    """Those that it has executed and the primary neither has nor wrote; empty as well if the primary's answer cannot
-    tell."""
+    """Its errant transactions, which it has executed, and which the primary lacks and never wrote. Empty as well while
+    the primary's answer does not tell."""
 
 
 class TabletForm(Form, frozen=True, kw_only=True):
