@@ -237,6 +237,9 @@ def _data_loss(estimate: DataLossEstimate | None) -> Mapping[str, object] | None
         "gone": str(estimate.gone),
         "unreached": sorted(map(str, estimate.unreached)),
         "never_read_cells": sorted(estimate.never_read_cells),
+        "unknown_ackers": estimate.unknown_ackers,
+        "is_elsewhere": estimate.is_elsewhere,
+        "unproven": estimate.unproven,
         "brings": str(estimate.brings),
     }
 

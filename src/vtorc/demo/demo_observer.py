@@ -193,4 +193,4 @@ class DemoObserver:
 
 
 def _moves_primary(recovery: Recovery) -> bool:
-    return recovery.replaces_primary or recovery is Recovery.PLANNED_REPARENT
+    return recovery.replaces_primary or recovery in (Recovery.PLANNED_REPARENT, Recovery.EMERGENCY_REPARENT)

@@ -98,7 +98,10 @@ _events = msgspec.json.Decoder(AnyEvent)
 
 def decode_event(data: bytes) -> AnyEvent:
     """Return the data of an event; raises msgspec.ValidationError or DecodeError if it is none."""
-    return _events.decode(data)
+    try:
+        return _events.decode(data)
+    except RecursionError as error:
+        raise msgspec.DecodeError("it is nested too deeply") from error
 
 
 class InForceForm(Form, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,9 @@ from vtorc.control.history_observer import HistoryObserver
 from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.observer import Announcement
 from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.election.forced_promotion import DataLossEstimate
 from vtorc.core.facts.holds import Effect
-from vtorc.core.facts.ids import ShardId
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.forms.access import Means, Role
 from vtorc.forms.audit import AuditForm
@@ -88,6 +90,34 @@ def test_a_recovery_is_kept_with_the_operator_that_asked_for_it(
     assert kept.detail["asked"] == (fields if asked is not None else None)
     assert show_history([path]) == 0
     assert ("asked for by ann from 10.0.0.7: a drill" in capsys.readouterr().out) is (asked is not None)
+
+
+def test_a_forced_promotion_is_kept_with_all_that_it_may_lose(tmp_path: Path) -> None:
+    """An operator who looks at it a week later sees each cause of a possible loss."""
+    named = TabletAlias("zone1", 101)
+    estimate = DataLossEstimate(named=named, unknown_ackers=2, is_elsewhere=True, unproven="it filters")
+    path = str(tmp_path / "history.sqlite")
+    writer = HistoryWriter(path)
+    record = RecoveryRecord(
+        shard=ShardId("commerce", "0"),
+        recovery=Recovery.EMERGENCY_REPARENT,
+        code=None,
+        alias=None,
+        began=7,
+        duration=1.0,
+        outcome=Outcome.SUCCEEDED,
+        sentence="commerce/0: promoted zone1-0000000101",
+        data_loss=estimate,
+    )
+    HistoryObserver(writer, StoppedClock()).finished(record)
+    writer.close()
+    history = HistoryReader(path)
+    (kept,) = history.recoveries()
+    history.close()
+    data_loss = kept.detail["data_loss"]
+    assert isinstance(data_loss, dict)
+    assert data_loss.keys() == {field.name for field in fields(DataLossEstimate)} - {"why_unreached"} | {"sentence"}
+    assert (data_loss["unknown_ackers"], data_loss["is_elsewhere"], data_loss["unproven"]) == (2, True, "it filters")
 
 
 def test_changes_of_holds_are_kept_with_the_operator_and_where_they_hold(tmp_path: Path) -> None:

@@ -76,13 +76,14 @@ async def test_a_replacement_has_its_times() -> None:
     assert observer.running is None
 
 
-async def test_a_planned_move_is_kept_with_its_times() -> None:
+@pytest.mark.parametrize("recovery", [Recovery.PLANNED_REPARENT, Recovery.EMERGENCY_REPARENT])
+async def test_a_move_is_kept_with_its_times(recovery: Recovery) -> None:
     """A move that an operator asks for has the moments of its record too, and counts as decided when it begins."""
     observer = DemoObserver()
     judgement = _dead()
     assert judgement.action is not None
-    moved = replace(_record(Outcome.SUCCEEDED, demoted=0.1), recovery=Recovery.PLANNED_REPARENT, code=None)
-    observer.started(replace(begun_with(judgement.action, began=0), recovery=Recovery.PLANNED_REPARENT))
+    moved = replace(_record(Outcome.SUCCEEDED, demoted=0.1), recovery=recovery, code=None)
+    observer.started(replace(begun_with(judgement.action, began=0), recovery=recovery))
     observer.finished(moved)
     (replacement,) = observer.replacements
     assert replacement.decided_at == replacement.started_at

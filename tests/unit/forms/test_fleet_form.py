@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.core.builders import CONNECTING, failing, primary, replica, shard, unprobed
 from tests.unit.forms.test_shard_form import R1, R2, form
-from vtorc.forms.fleet import fleet_sentence
+from vtorc.forms.fleet import decode_event, fleet_sentence
 from vtorc.forms.shard import ShardForm
 
 WELL = form(shard(primary(), replica(R1), replica(R2)))
@@ -34,3 +34,10 @@ SNAPSHOT = msgspec.structs.replace(STANDING_STILL, keyspace_is_snapshot=True, ta
 def test_the_fleet_is_told_worst_first_and_with_its_writes(shards: list[ShardForm], sentence: str) -> None:
     """A reader sees whether a problem costs writes, and is told nothing of writes that vtorc does not know."""
     assert fleet_sentence(shards) == sentence
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b"{", b"{}"], ids=["too deep", "cut off", "empty"])
+def test_what_is_no_event_is_one_kind_of_error(data: bytes) -> None:
+    """A history that was damaged costs its reader no more than an error it knows."""
+    with pytest.raises(msgspec.DecodeError):
+        decode_event(data)

@@ -208,6 +208,7 @@ class _Pages:
         return self._error(
             request,
             400,
+            "Of now only",
             "A plan is of now.",
             "The address names a moment of the past, in which nothing can be planned any more.",
             lead=(f"{path_of(request.scope)}?{urlencode(kept)}", "Make the plan as of now"),
@@ -316,17 +317,20 @@ class _Pages:
         )
 
     async def unknown(self, request: Request) -> Response:
-        return self._error(request, 404, "There is no such page.", f"{request.url.path} is none of vtorc's pages.")
+        return self._error(
+            request, 404, "Not found", "There is no such page.", f"{request.url.path} is none of vtorc's pages."
+        )
 
     def _problem(self, request: Request, problem: ProblemForm) -> Response:
-        return self._error(request, problem.status, f"{capitalized(problem.what)}.", f"{capitalized(problem.why)}.")
+        title, sentence, detail = (capitalized(text) for text in (problem.title, problem.what, problem.why))
+        return self._error(request, problem.status, title, f"{sentence}.", f"{detail}.")
 
     def _error(
-        self, request: Request, status: int, sentence: str, detail: str, lead: tuple[str, str] | None = None
+        self, request: Request, status: int, title: str, sentence: str, detail: str, lead: tuple[str, str] | None = None
     ) -> Response:
         """Return a page without content; `lead` is an address of this server to go on at, with its words."""
         return self._renderer.page(
-            request, "error.html", title="Not found", status=status, sentence=sentence, detail=detail, lead=lead
+            request, "error.html", title=title, status=status, sentence=sentence, detail=detail, lead=lead
         )
 
 

@@ -28,7 +28,7 @@ class MarkWords:
 
 MARK_WORDS: Mapping[str, MarkWords] = {
     OutageMark.STOPPED.value: MarkWords(
-        moment="old primary stopped", phase="stop", meaning="until enough replicas had stopped"
+        moment="enough replicas stopped", phase="stop", meaning="until enough replicas had stopped"
     ),
     OutageMark.DEMOTED.value: MarkWords(
         moment="old primary read-only", phase="demote", meaning="until the old primary was read-only"

@@ -309,12 +309,14 @@ async def test_an_address_that_makes_no_sense_is_told(path: str) -> None:
     """A parameter with an impossible value is a page that names it, with status 400."""
     answer = await page(path)
     assert (answer.status, "The query cannot be used" in answer.text) == (400, True)
+    assert "<title>Not found" not in answer.text
 
 
 async def test_a_page_that_does_not_exist_leads_back() -> None:
     """An unknown page has status 404, and a link to the fleet."""
     answer = await page("/ui/nothing")
     assert (answer.status, 'href="/ui/"' in answer.text) == (404, True)
+    assert "<title>Not found" in answer.text
 
 
 async def test_a_browser_gets_the_main_part_alone() -> None:
