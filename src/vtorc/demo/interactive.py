@@ -73,7 +73,7 @@ class InteractiveDemo:
         demo = self._demo
         up = int(time.monotonic() - demo.began)
         spec = demo.spec
-        picture = draw(
+        return draw(
             demo.observer,
             [ServerState(alias=t.alias, port=t.mysql_port, mysqld=t.mysqld_state) for t in demo.tablets],
             demo.writer.ledger,
@@ -93,10 +93,8 @@ class InteractiveDemo:
             now=time.monotonic(),
             keys=keys_of(self._picked, len(demo.tablets)),
             picked=self._picked,
+            has_vtorc=demo.vtorc.is_running,
         )
-        if demo.vtorc.is_running:
-            return picture
-        return replace(picture, mark=Mark.NO_ACTION, headline=f"as vtorc knew it last: {picture.headline}")
 
     def _press(self, key: str, group: asyncio.TaskGroup) -> None:
         if key.isdigit():

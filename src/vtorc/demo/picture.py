@@ -68,10 +68,16 @@ def draw(
     now: float,
     keys: Sequence[str] = (),
     picked: TabletAlias | None = None,
+    has_vtorc: bool = True,
 ) -> Picture:
-    """Put the picture together; `ask` is the command that asks vtorc, and `now` is on the ledger's clock."""
+    """Put the picture together; `ask` is the command that asks vtorc, and `now` is on the ledger's clock.
+
+    Without a running vtorc the judgement is an old one: a shard that it called healthy may have lost its primary since.
+    """
     judgement = observer.judgement
     mark, headline = _headline(judgement, observer.running)
+    if not has_vtorc:
+        mark, headline = Mark.NO_ACTION, f"as vtorc knew it last: {headline}"
     return Picture(
         title=title,
         mark=mark,

@@ -208,7 +208,7 @@ async def _ctl_of(demo: Demo) -> Ctl:
 
     async def why_not() -> str:
         told = await ctl("status")
-        return "" if told.code == 0 and "1 shard: 1 healthy" in told.text else f"{told}"
+        return "" if told.code == 0 and "the shard is healthy" in told.text else f"{told}"
 
     await until(why_not)
     return ctl

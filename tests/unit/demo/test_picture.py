@@ -41,6 +41,15 @@ def test_a_healthy_shard_says_so_first() -> None:
     assert picture.findings == []
 
 
+def test_a_vtorc_that_has_ended_calls_no_shard_healthy() -> None:
+    """The headline says that it is an old one."""
+    observer = DemoObserver()
+    observer.judged(healthy())
+    picture = draw(observer, SERVERS, Ledger(), title="vtorc demo", ask=ASK, now=10.0, has_vtorc=False)
+    assert picture.mark is Mark.NO_ACTION
+    assert picture.headline.startswith("as vtorc knew it last: healthy: zone1-0000000101")
+
+
 def test_before_the_first_judgement_nothing_is_claimed() -> None:
     """Before vtorc's first judgement only the processes' states are known."""
     picture = _draw(None)

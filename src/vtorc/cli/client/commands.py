@@ -73,10 +73,18 @@ def status(session: Session, options: argparse.Namespace) -> ExitCode:
         session.screen.write(document(answer.body))
     else:
         rows = _rows(session, {}).items
-        ended = session.client.get("recoveries", {"limit": "1"}).read(ListForm[RecoveryForm]).items
-        last = next(iter(ended), None)
+        last = _last_recovery(session)
         session.screen.say(status_lines(form, rows, session.client.address.text, session.width, last=last))
     return ExitCode.PROBLEMS if has_trouble else ExitCode.DONE
+
+
+def _last_recovery(session: Session) -> RecoveryForm | None:
+    """Return the recovery that ended last; None if there was none, or if the history is out of order just now."""
+    try:
+        ended = session.client.get("recoveries", {"limit": "1"}).read(ListForm[RecoveryForm]).items
+    except RequestRefused:
+        return None
+    return next(iter(ended), None)
 
 
 def shards(session: Session, options: argparse.Namespace) -> ExitCode:

@@ -9,7 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.cli.client.fake_server import FakeServer, Reply, event, fake_server, json_reply, list_reply
+from tests.unit.cli.client.fake_server import (
+    FakeServer,
+    Reply,
+    event,
+    fake_server,
+    json_reply,
+    list_reply,
+    problem_reply,
+)
 from tests.unit.cli.client.samples import AT, LOST, shard, status_form
 from vtorc.forms.fleet import shard_row
 from vtorc.forms.frames import HeartbeatFrame
@@ -27,7 +35,7 @@ def release() -> Iterator[threading.Event]:
 
 @pytest.fixture
 def server(release: threading.Event) -> Iterator[FakeServer]:
-    """Serve a shard with a problem, and a stream of one event that does not end."""
+    """Serve a shard with a problem, no history, and a stream of one event that does not end."""
 
     def events() -> Iterator[bytes]:
         yield BEAT
@@ -38,6 +46,8 @@ def server(release: threading.Event) -> Iterator[FakeServer]:
             return Reply(content_type="text/event-stream", pieces=events())
         if "/status" in target:
             return json_reply(status_form(states={"repairing": 1}))
+        if "/recoveries" in target:
+            return problem_reply(503, what="the history cannot be read", why="its disk is full", do="free some")
         return list_reply(shard_row(shard(LOST)))
 
     with fake_server(answer) as fake:
