@@ -166,14 +166,14 @@ def fleet_sentence(shards: Collection[ShardForm]) -> str:
 
 
 def _writes(shards: Collection[ShardForm]) -> Iterator[str]:
-    """Yield how many shards with a problem take no writes, or may take none; nothing where there is no problem.
+    """Yield how many shards with a problem take no writes, or perhaps take none; nothing where there is no problem.
 
     A snapshot keyspace never has a primary.
     """
     troubled = Counter(
         shard.takes_writes for shard in shards if shard.state in _TROUBLED and not shard.keyspace_is_snapshot
     )
-    for takes_writes, one, more in ((False, "takes", "take"), (None, "may take", "may take")):
+    for takes_writes, one, more in ((False, "takes", "take"), (None, "perhaps takes", "perhaps take")):
         if count := troubled[takes_writes]:
             subject = "it" if len(shards) == 1 else f"{count:,}"
             yield f"{subject} {one if count == 1 else more} no writes"

@@ -183,7 +183,9 @@ def _state(judgement: "Judgement", running: RunningForm | None) -> tuple[ShardSt
         told = next(chain(acting, in_doubt), decisions[0])
         return state, _with_others(told, decisions)
     if state is ShardState.UNKNOWN:
-        return state, f"{view.shard}: none of its {len(view.tablets)} tablets has been asked yet"
+        count = len(view.tablets)
+        asked = "its only tablet has not" if count == 1 else f"none of its {count} tablets has"
+        return state, f"{view.shard}: {asked} been asked yet"
     return state, healthy_sentence(view)
 
 

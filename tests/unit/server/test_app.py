@@ -110,7 +110,7 @@ async def test_the_status_counts_the_shards_and_the_silence() -> None:
     answer = await ask_app(make_app(memory, RecordedAsk()), "/api/v1/status")
     assert answer.json["states"] == {"healthy": 2, "repairing": 1, "standing_still": 0, "unknown": 0}
     assert answer.json["sentence"].startswith(
-        "3 shards: 1 repairing, 2 healthy; 1 may take no writes; vtorc was not heard for"
+        "3 shards: 1 repairing, 2 healthy; 1 perhaps takes no writes; vtorc was not heard for"
     )
 
 

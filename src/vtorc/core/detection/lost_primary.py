@@ -139,8 +139,10 @@ class LostPrimary(ShardCheck):
                 may_be_load=hangs,
                 **text,
             )
+        total = len(evidence.replicas)
         if not evidence.answering:
-            what = f"{how}, nor does any of its {len(evidence.replicas)} replicas: vtorc itself may be cut off"
+            silent = "its only replica" if total == 1 else f"any of its {total} replicas"
+            what = f"{how}, nor does {silent}: vtorc itself may be cut off"
             return self.found(
                 Code.DEAD_PRIMARY_AND_REPLICAS,
                 primary,
@@ -150,15 +152,16 @@ class LostPrimary(ShardCheck):
                 **text,
             )
         code = self._dead(evidence)
-        heard = (
-            f"none of its {len(evidence.replicas)} replicas"
-            if code is Code.DEAD_PRIMARY
-            else f"none of the {len(evidence.answering)} reachable of its {len(evidence.replicas)} replicas"
-        )
+        if total == 1:
+            heard = "its only replica does not receive"
+        elif code is Code.DEAD_PRIMARY:
+            heard = f"none of its {total} replicas receives"
+        else:
+            heard = f"none of the {len(evidence.answering)} reachable of its {total} replicas receives"
         confirmed = (
             self._may_count_as_lost(primary) and not evidence.outdated and self._failed_for_others(primary, evidence)
         )
-        what = f"{how} and {heard} receives from it{self.late_record_note}"
+        what = f"{how} and {heard} from it{self.late_record_note}"
         if self._may_recover(primary):
             confirmed, what = False, f"{what}; it gets {self.thresholds.hung_after:g} s to recover"
         return self.found(code, primary, what, confirmed=confirmed, may_be_load=hangs, **text)

@@ -151,7 +151,7 @@ def unknown_shard(name: str) -> ProblemForm:
         status=404,
         what=f"vtorc knows no shard {name!r}",
         why="the topology server has none of that name, another vtorc watches it, or it was not judged yet",
-        do="list the shards at /api/v1/shards",
+        do="list the shards, with `vtorc ctl shards` or at /api/v1/shards",
     )
 
 

@@ -49,7 +49,7 @@ def vtorc(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedVtorc]:
 @pytest.mark.parametrize(
     ("words", "code", "shown"),
     [
-        (["status"], 1, ["2 shards: 1 repairing, 1 healthy; 1 may take no writes", "  ▲ repairing       1"]),
+        (["status"], 1, ["2 shards: 1 repairing, 1 healthy; 1 perhaps takes no writes", "  ▲ repairing       1"]),
         (["status"], 1, ["✗ customer/-80 is not ready for the death of its primary"]),
         (["why", "customer/-80"], 0, ["Readiness", "✗ if zone1-0000000101 died now, vtorc would not replace it"]),
         (["shards"], 1, ["▲ repairing  commerce/0    zone1-0000000101", "● healthy    customer/-80  zone1-0000000101"]),

@@ -111,7 +111,7 @@ async def text(app: ASGIApp, path: str, *, status: int = 200) -> str:
 async def test_the_fleet_is_shown_as_it_was(app: ASGIApp) -> None:
     """A shard has the state of the moment, a shard that was in no trouble is healthy, and links keep the moment."""
     told = await text(app, f"/ui/?{at(15)}")
-    assert "3 shards: 1 repairing, 2 healthy; 1 may take no writes." in told
+    assert "3 shards: 1 repairing, 2 healthy; 1 perhaps takes no writes." in told
     assert f'href="/ui/shards/commerce/0?{at(15)}"' in told
     assert "All 3 shards are healthy." in await text(app, f"/ui/?{at(50)}")
     names = (await ask_app(app, f"/ui/order?state=repairing&{at(15)}")).json
