@@ -122,7 +122,7 @@ async def test_a_page_looks_back(shard: Shard, daemons: Daemons, browser: Browse
 
         then = quote(str(await moment_of(page, web, "RecoverDeadPrimary")))
         await page.goto(f"http://{web.address}/ui/?at={then}")
-        await expect(page.locator("h1")).to_have_text("The shard is repairing.")
+        await expect(page.locator("h1")).to_have_text("The shard is repairing; it perhaps takes no writes.")
         await expect(page.locator(".cell-primary")).to_have_text(str(old.alias))
         await page.goto(f"http://{web.address}/ui/recoveries?at={then}")
         await expect(page.locator("tr", has_text="RecoverDeadPrimary")).to_contain_text("in progress")
