@@ -14,6 +14,7 @@ from bench.pages.chromium import PATIENCE, chromium, opened
 from tests.e2e.daemon.daemons import Daemons, daemons_of
 from tests.e2e.daemon.shard import Shard
 from tests.e2e.daemon.test_http import Web, served
+from vtorc.core.facts.ids import ShardId
 from vtorc.lab.cluster import LabCluster, LabSpec
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -150,7 +151,7 @@ async def moment_of(page: Page, web: Web, kind: str) -> str:
 
 
 async def test_a_row_of_the_fleet_changes_in_place(shard: Shard, daemons: Daemons, browser: Browser) -> None:
-    """The row of a shard shows its new primary, the page offers to sort again, and finds shards as one types."""
+    """The row of a shard shows its new primary, and the page finds shards as one types."""
     vtorc = await daemons.start_knowing("--listen-address=127.0.0.1:0")
     web = await served(vtorc)
     old = await shard.primary()
@@ -160,15 +161,32 @@ async def test_a_row_of_the_fleet_changes_in_place(shard: Shard, daemons: Daemon
         await old.kill_mysqld()
         new = await shard.replaced(old)
         await expect(page.locator(".cell-primary")).to_have_text(str(new.alias))
-        again = page.get_by_role("button", name="1 shard has changed: sort again")
-        await again.click()
-        await expect(again).to_be_hidden()
+        await expect(page.get_by_role("button", name="sort again")).to_be_hidden()  # one row has no order
         await page.keyboard.press("/")
         await page.keyboard.type("no such shard")
         await expect(page.locator("li.row")).to_have_count(0)
         await page.locator("#find").fill(str(new.alias))
         await expect(page.locator("li.row")).to_have_count(1)
         assert await page.evaluate("window.isTheSamePage")
+
+
+async def test_rows_move_only_when_an_operator_asks_for_it(browser: Browser) -> None:
+    """A shard that gets a problem stays where it is under the pointer, until the page is asked to sort again."""
+    spec = LabSpec(shards=("-80", "80-"), tablets=2, durability="none", topo="local")
+    async with LabCluster(spec) as cluster, daemons_of(cluster) as daemons:
+        web = await served(await daemons.start("--listen-address=127.0.0.1:0"))
+        async with page_of(browser, web.address, "/ui/") as page:
+            await expect(page.locator("h1")).to_have_text("All 2 shards are healthy.")
+            rows, again = page.locator("li.row"), page.get_by_role("button", name="1 shard has changed: sort again")
+            await expect(rows.first).to_contain_text("commerce/-80")
+            primary = (await cluster.topo.shard(ShardId("commerce", "80-"))).primary_alias
+            (replica,) = (cluster.tablet(each.alias) for each in spec.tablet_specs()[2:] if each.alias != primary)
+            await replica.kill_mysqld()
+            await expect(again).to_be_visible()
+            await expect(rows.first).to_contain_text("commerce/-80")
+            await again.click()
+            await expect(again).to_be_hidden()
+            await expect(rows.first).to_contain_text("commerce/80-")
 
 
 async def test_a_page_says_when_it_is_out_of_date(shard: Shard, daemons: Daemons, browser: Browser) -> None:
