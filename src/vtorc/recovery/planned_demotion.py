@@ -104,11 +104,10 @@ class PlannedDemotion:
                 self._can_disconnect(acker), name=f"ask {self.primary.alias} for semi-sync"
             ),
         ]
-        is_disconnected = False
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not demoting.done() and watching.result():
-                is_disconnected = True
+            is_disconnected = not demoting.done() and watching.result()
+            if is_disconnected:
                 tasks.append(disconnecting := asyncio.create_task(self._disconnect(acker.tablet), name="disconnect"))
                 if acker.tablet.alias == self.winner:
                     await disconnecting  # any other one is re-pointed, and may take MySQL two seconds to stop
