@@ -22,6 +22,7 @@ from vtorc.forms.access import Means, Role
 from vtorc.forms.audit import AuditForm
 from vtorc.history.reader import HistoryReader, Place
 from vtorc.history.schema import STEPS
+from vtorc.history.store import StoredRecovery
 from vtorc.history.writer import HistoryWriter
 from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord
 
@@ -62,13 +63,23 @@ def test_a_mistake_of_vtorcs_own_is_kept_with_its_cause(tmp_path: Path) -> None:
     assert "vtorc itself failed here (KeyError: 'zone1-100'); it watches this shard anew in 2 s" in kept.sentence
 
 
+def kept_of(path: str, record: RecoveryRecord) -> StoredRecovery:
+    """Return what a new history keeps of a recovery that ended."""
+    writer = HistoryWriter(path)
+    HistoryObserver(writer, StoppedClock()).finished(record)
+    writer.close()
+    history = HistoryReader(path)
+    (kept,) = history.recoveries()
+    history.close()
+    return kept
+
+
 @pytest.mark.parametrize("asked", [None, OperatorRequest(actor="ann", origin="10.0.0.7", reason="a drill")])
 def test_a_recovery_is_kept_with_the_operator_that_asked_for_it(
     tmp_path: Path, asked: OperatorRequest | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`vtorc history` shows the operator and the reason; of vtorc's own recoveries there is neither."""
     path = str(tmp_path / "history.sqlite")
-    writer = HistoryWriter(path)
     record = RecoveryRecord(
         shard=ShardId("commerce", "0"),
         recovery=Recovery.PLANNED_REPARENT,
@@ -80,11 +91,7 @@ def test_a_recovery_is_kept_with_the_operator_that_asked_for_it(
         sentence="commerce/0: it was cancelled",
         asked=asked,
     )
-    HistoryObserver(writer, StoppedClock()).finished(record)
-    writer.close()
-    history = HistoryReader(path)
-    (kept,) = history.recoveries()
-    history.close()
+    kept = kept_of(path, record)
     assert kept.outcome == "cancelled"
     fields = {"actor": "ann", "origin": "10.0.0.7", "reason": "a drill"}
     assert kept.detail["asked"] == (fields if asked is not None else None)
@@ -97,7 +104,6 @@ def test_a_forced_promotion_is_kept_with_all_that_it_may_lose(tmp_path: Path) ->
     named = TabletAlias("zone1", 101)
     estimate = DataLossEstimate(named=named, unknown_ackers=2, is_elsewhere=True, unproven="it filters")
     path = str(tmp_path / "history.sqlite")
-    writer = HistoryWriter(path)
     record = RecoveryRecord(
         shard=ShardId("commerce", "0"),
         recovery=Recovery.EMERGENCY_REPARENT,
@@ -109,11 +115,7 @@ def test_a_forced_promotion_is_kept_with_all_that_it_may_lose(tmp_path: Path) ->
         sentence="commerce/0: promoted zone1-0000000101",
         data_loss=estimate,
     )
-    HistoryObserver(writer, StoppedClock()).finished(record)
-    writer.close()
-    history = HistoryReader(path)
-    (kept,) = history.recoveries()
-    history.close()
+    kept = kept_of(path, record)
     data_loss = kept.detail["data_loss"]
     assert isinstance(data_loss, dict)
     assert data_loss.keys() == {field.name for field in fields(DataLossEstimate)} - {"why_unreached"} | {"sentence"}
