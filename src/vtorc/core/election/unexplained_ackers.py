@@ -54,7 +54,7 @@ same server registers again.
 """
 
 
-def client_count_after(before: ClientCount | None, view: ShardView, *, kept_for: float = 0.0) -> ClientCount | None:
+def client_count_after(before: ClientCount | None, view: ShardView, *, kept_for: float) -> ClientCount | None:
     """Return what is known of the clients after a probe; `before` is what was known until then.
 
     It is the last count of the primary of `view` that came while it was at work. It is judged by all that its tablets

@@ -241,6 +241,32 @@ def test_a_tablet_that_told_of_the_loss_may_fail_to_answer_later() -> None:
     assert lost_since(stopped.view, stopped.tablets[P]) == 40
 
 
+def test_a_tablet_heard_at_the_very_moment_of_the_loss_tells_of_it() -> None:
+    """It may lose its source, or answer again without one, just as the primary begins to fail."""
+    loses = well().answers(R1, TRIES, 40)
+    lost_at = loses.tablets[R1].memory.not_receiving_since
+    assert lost_at is not None
+    loses.fails(P, lost_at, ProbeFailure.TIMEOUT).fails(R1, lost_at + 1, ProbeFailure.TIMEOUT).answers(R1, TRIES, 90)
+    assert lost_since(loses.view, loses.tablets[P]) == lost_at
+    stopped = well().answers(R1, HALTED, 38).answers(R1, HALTED, 40).fails(P, 40, ProbeFailure.TIMEOUT)
+    assert lost_since(stopped.view, stopped.tablets[P]) == 40
+
+
+def test_a_count_stays_only_while_equal_ones_come_soon_after_it() -> None:
+    """Another number takes its place at once, and an equal one after the time for which counts are kept."""
+    made = well()
+    made.kept_for = 10.0
+    made.counts(2, 12).counts(2, 13)
+    assert made.count is not None
+    assert made.count.asked_at == 12
+    late = made.count.told_at + 10.0
+    made.kept_for = late - made.count.told_at
+    made.counts(2, late)
+    assert made.count.asked_at == late
+    made.counts(3, late + 1)
+    assert (made.count.clients, made.count.asked_at) == (3, late + 1)
+
+
 @pytest.mark.parametrize("other", [NO_SOURCE, NO_ACKS, HALTED, OF_ANOTHER])
 def test_a_replica_that_leaves_hides_no_unknown_server(other: TabletStatus) -> None:
     """With one client fewer, the replica that left may be the one that is left over, for a minute."""
@@ -389,6 +415,15 @@ def test_a_client_that_can_only_be_a_silent_tablet_is_taken_for_each_of_these() 
     assert made.answers(R3, CLIENT, 96).silent == frozenset()
     assert made.answers(R3, NO_ACKS, 97).round(3, 160, r1=CLIENT, r2=CLIENT, r3=NO_ACKS).unknown == 1
     assert made.silent == frozenset()
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_silent_tablet_that_the_count_has_is_none_that_may_be_the_client_in_doubt(ends: bool) -> None:
+    """It was seen as a client before and after the count, whether its connection has ended since or not."""
+    made = silent_idler().round(3, 20, r1=CLIENT, r2=CLIENT)
+    if ends:
+        made.answers(R2, HALTED, 21)
+    assert made.fails(R2, 22, ProbeFailure.TIMEOUT).silent == {alias(R3)}
 
 
 def test_a_silent_tablet_may_have_come_back_after_counts_without_it() -> None:
