@@ -67,7 +67,13 @@ POSITIONS_EVERY = 5.0
 """Seconds after which a shard is told again of which only positions moved."""
 
 MOST_PER_TURN = 8
-"""Most shards told in one turn, so that vtorc spends a tenth of a core on it at most."""
+"""Most shards told in one turn, as one costs about half a millisecond of processor."""
+
+MOST_MOVED_PER_TURN = 4
+"""Most shards told in one turn so that it tells of some of which only positions moved: a tenth of a core for these.
+
+All three thousand shards of a fleet that writes are told within fifteen seconds.
+"""
 
 YIELDS_FOR = 1.0
 """Seconds from the start of a recovery that replaces a lost primary in which only news are told, unless it ends before.
@@ -356,7 +362,7 @@ class Publisher:
             if changed is not None:
                 self._hurry(changed)
             yield
-        for shard in self._due(0 if self.is_busy() else MOST_PER_TURN):
+        for shard in self._due(0 if self.is_busy() else MOST_MOVED_PER_TURN):
             if shard in self._shards:
                 self._sink.send(self._told(shard))
                 yield
@@ -370,7 +376,7 @@ class Publisher:
     def _due(self, most: int) -> list[ShardId]:
         """Return the shards to tell in this turn: the news first, and then of which positions were told longest ago.
 
-        Those of which positions moved fill it up to `most`.
+        Those of which positions moved fill it up to `most`, unless there is more news than that.
         """
         due = list(itertools.islice(self._urgent, MOST_PER_TURN))
         now = self._clock.now()

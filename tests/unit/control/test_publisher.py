@@ -8,7 +8,15 @@ from vtorc.config.load import Loaded
 from vtorc.config.settings import Settings
 from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.observer import Announcement
-from vtorc.control.publisher import MOST_PER_TURN, POSITIONS_EVERY, SUSPECTS_FOR, YIELDS_FOR, DaemonFacts, Publisher
+from vtorc.control.publisher import (
+    MOST_MOVED_PER_TURN,
+    MOST_PER_TURN,
+    POSITIONS_EVERY,
+    SUSPECTS_FOR,
+    YIELDS_FOR,
+    DaemonFacts,
+    Publisher,
+)
 from vtorc.control.readiness_keeper import READINESS_EVERY
 from vtorc.core.decision.decisions import DecisionLimits, decide, next_action
 from vtorc.core.detection.analysis import analyse
@@ -180,12 +188,28 @@ def test_news_are_told_before_positions() -> None:
             pass
     told.hands.at += POSITIONS_EVERY
     told.publisher.judged(judged(DEAD, name="new"))
-    assert [name for name in told.turn() if name.startswith("shard")] == [
-        f"shard commerce/{name}" for name in ("new", *names[: MOST_PER_TURN - 1])
-    ]
-    assert [name for name in told.turn() if name.startswith("shard")] == [
-        f"shard commerce/{name}" for name in names[MOST_PER_TURN - 1 :]
-    ]
+    first, rest = names[: MOST_MOVED_PER_TURN - 1], names[MOST_MOVED_PER_TURN - 1 :]
+    for expected in (["new", *first], rest[:MOST_MOVED_PER_TURN]):
+        assert [name for name in told.turn() if name.startswith("shard")] == [
+            f"shard commerce/{name}" for name in expected
+        ]
+
+
+def test_positions_wait_for_a_turn_with_little_news() -> None:
+    """They fill a turn up, but not to as much as news may."""
+    told = Told()
+    names = [f"{number:x}-" for number in range(2 * MOST_PER_TURN)]
+    for view in (HEALTHY, WRITTEN):
+        for name in names:
+            told.publisher.judged(judged(view, name=name))
+        while told.turn():
+            pass
+    told.hands.at += POSITIONS_EVERY
+    for name in names[:MOST_MOVED_PER_TURN]:
+        told.publisher.judged(judged(shard(PRIMARY, replica(R1, io=CONNECTING)), name=name))
+    first, second = ([name for name in told.turn() if name.startswith("shard")] for _ in range(2))
+    assert first == [f"shard commerce/{name}" for name in names[:MOST_MOVED_PER_TURN]]
+    assert second == [f"shard commerce/{name}" for name in names[MOST_MOVED_PER_TURN:][:MOST_MOVED_PER_TURN]]
 
 
 def test_what_is_heard_amid_a_turn_is_told_in_the_next_one() -> None:
