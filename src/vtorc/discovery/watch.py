@@ -90,7 +90,6 @@ class ShardWatch:
         self._holds = holds
         self._standing = standing
         self._budget = budget if budget is not None else ProbeBudget(clock.now)
-        self._lane = Lane.CALM
         self._watched: dict[TabletAlias, _Watched] = {}  # ordered by alias, as views are
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
@@ -202,7 +201,7 @@ class ShardWatch:
             is_asked_directly=self._sentinel is not None,
             hears=self._gaps.note_answer,
         )
-        probe.set_lane(self._lane)
+        probe.set_lane(self._urgency())
         probe.hurry(since=self._hurried_since)
         signals = watch_signals(probe, self._tablets, lambda: self._hinted_at(probe), sentinel=self._sentinel)
         work = {"probe": probe.run(self._pace), "signals": signals}
@@ -235,7 +234,6 @@ class ShardWatch:
                 for memory in others
                 if not memory.may_have_written_as(own)
                 for told in (memory.received, memory.lost_after_receipt)
-                if told
             ]
         )
 
@@ -362,9 +360,6 @@ class ShardWatch:
     def _set_lanes(self) -> None:
         """Give all questions of the shard the urgency of what is suspected."""
         lane = self._urgency()
-        if lane is self._lane:
-            return
-        self._lane = lane
         for watched in self._watched.values():
             watched.probe.set_lane(lane)
 

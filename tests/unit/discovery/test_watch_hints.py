@@ -21,6 +21,7 @@ from tests.unit.discovery.watched_shard import (
     watching,
 )
 from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
+from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.remembered import RememberedTablet
 from vtorc.core.facts.status import TabletStatus
@@ -33,6 +34,10 @@ CALM, SUSPECTED, LOST = Lane.CALM, Lane.SUSPECTED, Lane.LOST_PRIMARY
 REFUSED = TabletUnreachable("no listener", reason="refused")
 SHUT_DOWN = TabletUnreachable("shut down", reason="shut down")
 EVERYTHING = {P, R1, R2}
+
+
+IN_NO_HURRY = replace(SELDOM, hurried_interval=100.0, fading_interval=100.0)
+"""A pace at which a tablet is asked only for a reason, in a suspicious shard too."""
 
 
 def not_receiving(name: str) -> TabletStatus:
@@ -231,6 +236,25 @@ def test_the_urgency_of_all_questions_is_that_of_what_is_suspected() -> None:
     watching(test, budget=budget)
 
 
+@pytest.mark.parametrize("name", [None, P])
+def test_what_is_new_in_a_hurry_has_all_tablets_asked_at_once(name: str | None) -> None:
+    """Their next questions are not waited for, neither after a hint nor once a primary that comes and goes fails."""
+
+    async def test(watch: ShardWatch, tablets: Tablets) -> None:
+        watch.hurry(since=0.5)
+        await asyncio.sleep(1.0)
+        tablets.asked.clear()
+        if name is None:
+            watch.suspect()
+        else:
+            tablets.answers[name] = SILENT
+            await ask(watch, name)
+        await asyncio.sleep(0.01)
+        assert tablets.asked_since_last() == EVERYTHING
+
+    watching(test, pace=IN_NO_HURRY, **unstable(P))
+
+
 def test_a_hurry_ends_when_it_is_told_to_end() -> None:
     """All tablets are asked at the calm pace again."""
 
@@ -371,8 +395,11 @@ class Mysql:
     def __init__(self, *answers: DirectOutcome) -> None:
         self._answers = list(answers)
         self.asked: list[TabletRecord] = []
+        self.lost: dict[TabletAlias, Callable[[], None]] = {}
+        """What is told when the connection to a server ends."""
 
     async def watch_server(self, tablet: Callable[[], TabletRecord], lost: Callable[[], None]) -> None:
+        self.lost[tablet().alias] = lost
         await asyncio.get_running_loop().create_future()
 
     async def ask(self, tablet: TabletRecord) -> DirectAnswer:
@@ -406,7 +433,20 @@ def test_the_direct_answer_of_a_silent_tablet_is_in_the_view_and_told_if_it_is_a
         assert {record.alias for record in mysql.asked} == {alias(R1)}
         assert before.tablets[1].direct is None
 
-    watching(test, pace=replace(SELDOM, hurried_interval=100.0, fading_interval=100.0), sentinel=mysql)
+    watching(test, pace=IN_NO_HURRY, sentinel=mysql)
+
+
+def test_the_end_of_a_connection_to_a_server_is_a_hint_about_its_tablet() -> None:
+    """It makes the shard suspicious as a broken health stream does."""
+    mysql = Mysql(DirectOutcome.ANSWERS)
+
+    async def test(watch: ShardWatch, tablets: Tablets) -> None:
+        mysql.lost[alias(R2)]()
+        assert watch.take_suspicion()
+        await asyncio.sleep(0.01)
+        assert tablets.asked_since_last() == EVERYTHING
+
+    watching(test, sentinel=mysql)
 
 
 def test_without_connections_of_its_own_vtorc_asks_no_mysql() -> None:

@@ -27,6 +27,8 @@ class Keeper:
     def __init__(self) -> None:
         self.notes: list[KeepTime] = []
         self.memory: Callable[[], ShardMemory] | None = None
+        self.then: Callable[[], None] = lambda: None
+        """What is done at each note."""
 
     def recall(self, shard: ShardId, clock: OnTimeClock) -> dict[object, RememberedTablet]:
         return {}
@@ -35,6 +37,7 @@ class Keeper:
         assert shard == SHARD.shard
         self.memory = memory
         self.notes.append(keep_time)
+        self.then()
 
 
 def noted_after(change: Callable[[ShardWatch, Tablets], object]) -> list[KeepTime]:
@@ -120,10 +123,16 @@ def test_the_unknown_clients_of_a_primary_are_kept_once() -> None:
 
     async def test(watch: ShardWatch, tablets: Tablets) -> None:
         status = status_of(P)
+        keeper.notes.clear()
         tablets.answers[P] = replace(status, semi_sync=replace(status.semi_sync, primary_clients=3))
+        changes, explained = watch.changes, watch.view().tablets[0].memory.clients_explained
         for _ in range(4):
             await watch.refresh(1.0)
             await asyncio.sleep(1.0)
+        assert not explained
+        assert watch.view().tablets[0].memory.clients_explained
+        assert watch.changes > changes
+        assert AT_ONCE in keeper.notes
         assert watch.view().tablets[0].memory.unknown_clients == 1
         assert watch.memory().tablets[alias(P)].memory.unknown_clients == 1
         keeper.notes.clear()
@@ -144,10 +153,12 @@ def test_a_gap_is_in_the_view_and_is_kept_at_once() -> None:
         changes, before = watch.changes, [tablet.memory for tablet in watch.view().tablets]
         assert [memory.unknown_until for memory in before] == [0.0] * 3
         now = asyncio.get_running_loop().time()
+        seen: list[list[float]] = []
+        keeper.then = lambda: seen.append([tablet.memory.unknown_until for tablet in watch.view().tablets])
         watch.update(replace(TOPOLOGY, read_at=1.0))
         assert watch.changes > changes
         assert keeper.notes[0] is AT_ONCE
-        assert [tablet.memory.unknown_until for tablet in watch.view().tablets] == [now] * 3
+        assert seen[0] == [now] * 3
         tablets.answers[R1] = status_of(R1)
         await asyncio.sleep(0.5)
         await watch.refresh(1.0)
@@ -166,6 +177,7 @@ def test_all_times_of_a_memory_are_of_the_moment_at_which_it_was_asked_for() -> 
         assert (memory.wall, memory.now, memory.real) == (0, 2.5, 2.5)
         assert memory.tablets.keys() == {*ALL_ASKED, alias("zone3-300")}
         assert memory.tablets[alias("zone3-300")] == left
+        assert memory.tablets[alias(P)].read_at == TOPOLOGY.read_at
 
     watching(test, remembered={alias("zone3-300"): left})
 

@@ -1,6 +1,7 @@
 """What readings of the topology change in the watch of a shard."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from tests.unit.core.builders import P, alias, held, hold
 from tests.unit.discovery.watched_shard import NAMES, R1, R2, SHARD, TOPOLOGY, Tablets, changes_within, watching
 from vtorc.core.facts.holds import NO_HOLDS, Effect, HoldsOnShard
 from vtorc.core.facts.ids import TabletType
+from vtorc.discovery.probe_pace import ProbePace
 from vtorc.discovery.shard_topology import ShardTopology
 from vtorc.discovery.watch import ShardWatch
 
@@ -149,6 +151,25 @@ def test_clients_of_a_primary_are_counted_with_its_answers() -> None:
         assert watch.view().tablets[0].memory.unknown_clients == 1
 
     watching(test)
+
+
+def test_a_count_of_clients_waits_two_calm_intervals_for_the_other_tablets() -> None:
+    """The primary counts more often than they answer; after that time its next count takes the place of this one."""
+    often = ProbePace(calm_interval=100.0, calm_deadline=1000.0, primary_interval=1.0)
+
+    async def test(watch: ShardWatch, tablets: Tablets) -> None:
+        tablets.takes[R1] = 900.0
+        await asyncio.sleep(often.calm_interval)
+        moments = set[float]()
+        for _ in range(600):
+            await asyncio.sleep(1.0)
+            count = watch.view().client_count
+            assert count is not None
+            moments.add(count.asked_at)
+        gaps = [after - before for before, after in itertools.pairwise(sorted(moments))]
+        assert gaps[-2:] == [pytest.approx(2 * often.calm, abs=2.0)] * 2
+
+    watching(test, pace=often)
 
 
 def test_holds_and_standing_limits_are_in_the_view() -> None:
