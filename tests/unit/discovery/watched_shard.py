@@ -27,10 +27,12 @@ TOPOLOGY = ShardTopology(
     tablets=tuple(tablet.record for tablet in SHARD.tablets),
 )
 SILENT = TabletUnreachable("silent", reason="timeout")
+REFUSED = TabletUnreachable("no listener", reason="refused")
 SELDOM = ProbePace(calm_interval=1000.0, primary_interval=1000.0)
 """A pace at which a tablet is asked again only for a reason."""
 
 
+EVERYTHING = {P, R1, R2}
 NAMES = {alias(name): name for name in (P, R1, R2)}
 
 
@@ -145,3 +147,8 @@ async def changes_within(watch: ShardWatch, seconds: float) -> list[float]:
         await watch.wait_changed(left)
         moments.append(round(now() - began, 3))
     return moments[:-1]
+
+
+async def ask(watch: ShardWatch, name: str) -> None:
+    """Have one tablet asked."""
+    await watch.refresh(1.0, leave_out=[alias(each) for each in EVERYTHING - {name}])
