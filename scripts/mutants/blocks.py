@@ -34,6 +34,8 @@ BLOCKS = {
             "discovery/probe",
             "discovery/probe_budget",
             "discovery/probe_pace",
+            "discovery/gaps",
+            "discovery/watch",
         ),
         ("unit/core/facts", "unit/discovery"),
     ),

@@ -6,7 +6,8 @@ from enum import Enum
 from typing import Protocol
 
 from vtorc.core.facts.ids import ShardId, TabletAlias
-from vtorc.core.facts.remembered import RememberedTablet, ShardMemory
+from vtorc.core.facts.remembered import RememberedTablet, ShardMemory, is_due_at_once, is_due_soon
+from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.discovery.lateness import OnTimeClock
 
 
@@ -24,6 +25,13 @@ KEEP_WITHIN: Mapping[KeepTime, float] = {KeepTime.AT_ONCE: 0.0, KeepTime.SOON: 3
 `LATER` is for times at which the same was seen once more, which is all that an idle cluster has to tell. It stays below
 `LONGEST_GAP`: a vtorc that was killed, and is back within five seconds, still knows what all tablets were meanwhile.
 """
+
+
+def keep_time(before: TabletMemory, after: TabletMemory) -> KeepTime:
+    """Return how soon what was learnt of a tablet is kept."""
+    if is_due_at_once(before, after):
+        return KeepTime.AT_ONCE
+    return KeepTime.SOON if is_due_soon(before, after) else KeepTime.LATER
 
 
 class ShardMemoryStore(Protocol):

@@ -303,30 +303,31 @@ class TabletProbe:
         ping, late_before = self._ping(record), self._clock.late
         is_calm_primary = self._hurried_since is None and record.type is TabletType.PRIMARY
         self._call.asked(tell_before=deadline if is_calm_primary else 0.0)
+        outcome: TabletStatus | tuple[ProbeFailure, str]
         try:
             async with self._clock.timeout(deadline) as self._call_timeout:
-                status = await self._tablets.full_status(record)
+                outcome = await self._tablets.full_status(record)
             self._call.answered()
             self._hears()
         except TimeoutError:
-            waited = self._clock.now() - started
             failure = ProbeFailure.HUNG if ping is not None and _has_answered(ping) else ProbeFailure.TIMEOUT
-            if self._is_void(failure, self._clock.late - late_before, deadline):
-                return None
-            return self._failed(started, failure, f"no answer within {waited:.1f} s")
+            outcome = failure, f"no answer within {self._clock.now() - started:.1f} s"
         except TabletError as error:
-            failure = failure_of(error)
-            if self._is_void(failure, self._clock.late - late_before, deadline):
-                return None
-            return self._failed(started, failure, str(error))
+            outcome = failure_of(error), str(error)
         finally:
             self._call_timeout = None
             self._call.ended()
             if ping is not None:
                 ping.cancel()
                 await asyncio.gather(ping, return_exceptions=True)
-        late, self._late_at_status = late_before - self._late_at_status, late_before
-        return self._answered(record, status, started, told_before, late)
+        # Nothing is waited for from here on, so that the view keeps what was learnt of the tablet meanwhile.
+        if isinstance(outcome, TabletStatus):
+            late, self._late_at_status = late_before - self._late_at_status, late_before
+            return self._answered(record, outcome, started, told_before, late)
+        failure, text = outcome
+        if self._is_void(failure, self._clock.late - late_before, deadline):
+            return None
+        return self._failed(started, failure, text)
 
     def _is_void(self, failure: ProbeFailure, late: float, deadline: float) -> bool:
         """Return whether a failure tells of vtorc only, which was late by `late` seconds meanwhile.

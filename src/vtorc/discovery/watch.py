@@ -1,24 +1,24 @@
 """Owns all that is known of one shard, keeps it fresh, and notices when it changes."""
 
 import asyncio
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from vtorc.core.election.unexplained_ackers import client_count_after, client_count_without
-from vtorc.core.facts.client_count import ClientCount
+from vtorc.core.facts.client_count import ClientCount, tells_more
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.holds import NO_HOLDS, Hold, HoldsOnShard
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
-from vtorc.core.facts.remembered import LONGEST_GAP, RememberedTablet, ShardMemory, is_due_at_once, is_due_soon
+from vtorc.core.facts.remembered import RememberedTablet, ShardMemory
 from vtorc.core.facts.repeats import repeats
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.discovery.direct import ask_while_silent
+from vtorc.discovery.gaps import Aging, Gaps
 from vtorc.discovery.lateness import OnTimeClock
-from vtorc.discovery.memory_keeper import KeepTime, MemoryKeeper
+from vtorc.discovery.memory_keeper import KeepTime, MemoryKeeper, keep_time
 from vtorc.discovery.probe import TabletProbe
 from vtorc.discovery.probe_budget import Lane, ProbeBudget
 from vtorc.discovery.probe_pace import SLOWEST_HURRY_AT, ProbePace
@@ -43,10 +43,6 @@ StandingSource = Callable[[Iterable[TabletRecord]], tuple[Hold, ...]]
 def nothing_stands(records: Iterable[TabletRecord]) -> tuple[Hold, ...]:
     """Return that the settings name no tablet to leave alone."""
     return ()
-
-
-_GAP_IN_INTERVALS = 4
-"""Calm intervals without any news of a shard after which its past counts as unknown."""
 
 
 @dataclass(slots=True)
@@ -94,14 +90,13 @@ class ShardWatch:
         self._holds = holds
         self._standing = standing
         self._budget = budget if budget is not None else ProbeBudget(clock.now)
-        self._lane = Lane.CALM
         self._watched: dict[TabletAlias, _Watched] = {}  # ordered by alias, as views are
         self._group: asyncio.TaskGroup | None = None
         self._changed = asyncio.Event()
         self._hurried_since: float | None = None
         self._suspected = asyncio.Event()
         self._client_count: ClientCount | None = None
-        self._heard_at = self._looked_at = math.inf  # until it runs
+        self._gaps = Gaps(clock, pace, self._age)
         self._view: ShardView | None = None  # the answer of `view` until something changes
         self.revision = 0
         """The number of probes that ended, of readings that were taken over, and of changes of holds; while it stays,
@@ -112,7 +107,6 @@ class ShardWatch:
 
     async def run(self) -> None:
         """Observe until cancelled."""
-        self._heard_at = self._looked_at = self._clock.real()
         async with asyncio.TaskGroup() as group:
             self._group = group
             try:
@@ -132,7 +126,7 @@ class ShardWatch:
         """
         if topology.read_at < self._topology.read_at:
             return
-        self._look()
+        self._gaps.note_reading()
         found_at, self._topology = self._topology.read_at, topology
         # The tablets of a removed cell are forgotten: if the cell is added again, it counts as new.
         self._cells_read_once = (self._cells_read_once & topology.cells) | (
@@ -156,30 +150,10 @@ class ShardWatch:
         self._view = None
         self._note_clients(count)
 
-    def _hear(self) -> None:
-        """Note that a tablet tells of its MySQL; after a long time without, what had ended may have begun again."""
-        self._look()
-        heard_at, self._heard_at = self._heard_at, self._clock.real()
-        if self._heard_at - heard_at > self._longest_gap:
-            self._age(TabletMemory.after_silence)
-
-    def _look(self) -> None:
-        """Note that a tablet is heard, or the topology is read; after a long time without, the past is unknown.
-
-        The process may have stood still, or was cut off from everything. It may as well have been down for so long.
-        """
-        looked_at, self._looked_at = self._looked_at, self._clock.real()
-        if self._looked_at - looked_at > self._longest_gap:
-            self._age(TabletMemory.after_gap)
-
-    @property
-    def _longest_gap(self) -> float:
-        """Seconds over which tablets are taken to have stayed as they were; they may be asked more seldom by order."""
-        return max(LONGEST_GAP, _GAP_IN_INTERVALS * self._pace().calm)
-
-    def _age(self, aged: Callable[[TabletMemory, float], TabletMemory]) -> None:
+    def _age(self, aging: Aging) -> None:
+        """Let what is remembered of all tablets be worth less from now on, over a restart too."""
         for watched in self._watched.values():
-            watched.probe.note_memory(aged(watched.probe.view.memory, self._clock.now()))
+            watched.probe.note_memory(aging(watched.probe.view.memory, self._clock.now()))
         self._note_change()
         if self._keeper is not None:
             self._keeper.note(self.shard, self.memory, KeepTime.AT_ONCE)
@@ -204,13 +178,8 @@ class ShardWatch:
         return ShardMemory(wall=clock.wall(), now=clock.now(), real=clock.real(), tablets=tablets)
 
     def _keep(self, before: TabletMemory, after: TabletMemory) -> None:
-        if self._keeper is None or before is after:
-            return
-        if is_due_at_once(before, after):
-            keep_time = KeepTime.AT_ONCE
-        else:
-            keep_time = KeepTime.SOON if is_due_soon(before, after) else KeepTime.LATER
-        self._keeper.note(self.shard, self.memory, keep_time)
+        if self._keeper is not None and before is not after:
+            self._keeper.note(self.shard, self.memory, keep_time(before, after))
 
     def _update_tablet(self, group: asyncio.TaskGroup, record: TabletRecord) -> None:
         watched = self._watched.get(record.alias)
@@ -230,9 +199,9 @@ class ShardWatch:
             told_by_others=lambda: self._told_by_others(record.alias),
             is_slow=self.suspect,
             is_asked_directly=self._sentinel is not None,
-            hears=self._hear,
+            hears=self._gaps.note_answer,
         )
-        probe.set_lane(self._lane)
+        probe.set_lane(self._urgency())
         probe.hurry(since=self._hurried_since)
         signals = watch_signals(probe, self._tablets, lambda: self._hinted_at(probe), sentinel=self._sentinel)
         work = {"probe": probe.run(self._pace), "signals": signals}
@@ -265,7 +234,6 @@ class ShardWatch:
                 for memory in others
                 if not memory.may_have_written_as(own)
                 for told in (memory.received, memory.lost_after_receipt)
-                if told
             ]
         )
 
@@ -295,7 +263,7 @@ class ShardWatch:
     def _note_clients(self, count: ClientCount | None) -> None:
         """Take over what is known of the primary's semi-sync clients; its tablet's memory outlives this process."""
         if count is not self._client_count:
-            self.changes += _tells_more(count, self._client_count)
+            self.changes += tells_more(count, self._client_count)
             self._client_count, self._view = count, None
         counter = self._watched.get(count.primary) if count is not None else None
         if count is None or counter is None:
@@ -392,9 +360,6 @@ class ShardWatch:
     def _set_lanes(self) -> None:
         """Give all questions of the shard the urgency of what is suspected."""
         lane = self._urgency()
-        if lane is self._lane:
-            return
-        self._lane = lane
         for watched in self._watched.values():
             watched.probe.set_lane(lane)
 
@@ -457,18 +422,6 @@ class ShardWatch:
     def _holds_now(self) -> HoldsOnShard:
         kept, standing = self._holds(self.shard, self._watched.keys()), self._standing(self._topology.tablets)
         return HoldsOnShard(self.shard, (*kept.holds, *standing)) if standing else kept
-
-
-def _tells_more(count: ClientCount | None, before: ClientCount | None) -> bool:
-    """Return whether another number of clients is unknown than before, or has become certain."""
-    if count is None or before is None:
-        return count is not before
-    return (count.primary, count.unexplained, count.unseen, count.certain_since) != (
-        before.primary,
-        before.unexplained,
-        before.unseen,
-        before.certain_since,
-    )
 
 
 def _is_silent(tablet: TabletView) -> bool:

@@ -31,6 +31,7 @@ class Tablet:
         self.asked: list[tuple[float, str]] = []
         self.takes = 0.0
         self.is_silent = False
+        self.ping_ends: Callable[[], object] = lambda: None
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
         self.asked.append((round(asyncio.get_running_loop().time(), 3), tablet.hostname))
@@ -40,7 +41,10 @@ class Tablet:
         return TabletStatus()
 
     async def ping(self, tablet: TabletRecord) -> None:
-        raise TabletUnreachable("no answer", reason="timeout")
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self.ping_ends()
 
 
 class Rig:
@@ -100,6 +104,29 @@ def test_a_tablet_that_has_moved_is_asked_at_once(changes: dict[str, Any]) -> No
         await soon()
         assert rig.tablet.asked[1:] == [(0.5, rig.probe.record.hostname)]
         assert rig.probe.record == replace(RECORD, **changes)
+
+    at_work(main)
+
+
+def test_what_is_learnt_while_the_ping_of_a_failed_call_ends_is_kept() -> None:
+    """Another tablet may be heard then, or the topology read. A time without news was forgotten that way."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablet.is_silent = True
+        rig.probe.ask_now()
+        await soon()
+
+        def learn() -> None:
+            rig.told(type=TabletType.SPARE)
+            rig.probe.note_memory(replace(rig.probe.view.memory, unheard_until=0.5))
+
+        rig.tablet.ping_ends = learn
+        rig.probe.ask_now()
+        await soon()
+        assert rig.probe.view.failures_in_row == 2
+        assert rig.probe.record.type is TabletType.SPARE
+        assert rig.probe.view.memory.former_types.keys() == {TabletType.REPLICA}
+        assert rig.probe.view.memory.unheard_until == 0.5
 
     at_work(main)
 

@@ -112,9 +112,15 @@ def test_a_view_is_the_same_object_until_something_changes() -> None:
     def in_force(shard: ShardId, aliases: object) -> HoldsOnShard:
         return holds
 
-    watch = ShardWatch(SHARD.shard, TOPOLOGY, cast(TabletManager, Tablets()), LoopClock(), ProbePace, holds=in_force)
-    view = watch.view()
-    assert watch.view() is view
-    holds = held(SHARD, hold(Effect.NO_ALERT)).holds
-    assert watch.view().holds is holds
-    assert watch.view() is watch.view()
+    async def main() -> None:
+        nonlocal holds
+        watch = ShardWatch(
+            SHARD.shard, TOPOLOGY, cast(TabletManager, Tablets()), LoopClock(), ProbePace, holds=in_force
+        )
+        view = watch.view()
+        assert watch.view() is view
+        holds = held(SHARD, hold(Effect.NO_ALERT)).holds
+        assert watch.view().holds is holds
+        assert watch.view() is watch.view()
+
+    run(main())

@@ -6,6 +6,8 @@ from typing import cast
 
 from tests.unit.core.builders import P, alias, gtids, primary, replica, shard
 from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.discovery.watched_shard import TOPOLOGY, status_of, watching
+from tests.unit.discovery.watched_shard import Tablets as WatchedTablets
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
@@ -93,3 +95,20 @@ def test_what_is_told_while_a_tablet_is_asked_counts_from_its_next_answer_on() -
 def test_what_a_copy_of_its_host_tells_says_nothing_of_a_tablet() -> None:
     """A write on the copy has the same UUID, and no server went back in time."""
     assert own_missing("100:1-40", "100:1-50", probes=3, is_copy=True) == gtids("")
+
+
+def test_what_a_tablet_told_itself_is_no_word_of_another() -> None:
+    """A server that did not name its UUID then is not held to have written what it lost since."""
+    status = replace(status_of(P), read_only=True, super_read_only=True)
+
+    async def test(watch: ShardWatch, tablets: WatchedTablets) -> None:
+        tablets.answers[P] = replace(status, server_uuid="", executed=gtids("100:1-60"))
+        watch.update(replace(TOPOLOGY, read_at=1.0))
+        await asyncio.sleep(1.0)
+        tablets.answers[P] = replace(status, executed=gtids("100:1-50"))
+        await watch.refresh(1.0)
+        memory = watch.view().tablets[0].memory
+        assert memory.own_missing == gtids("")
+        assert memory.lost_after_receipt == gtids("100:51-60")
+
+    watching(test, topology=replace(TOPOLOGY, tablets=TOPOLOGY.tablets[1:]))

@@ -77,3 +77,21 @@ def test_a_tablet_that_is_first_seen_under_a_lock_is_asked_after_the_lock_was_lo
         await asyncio.gather(watching, return_exceptions=True)
 
     run(main())
+
+
+def test_a_watch_that_has_ended_asks_no_more() -> None:
+    """A reading or a hint that comes later starts nothing."""
+
+    async def main() -> None:
+        tablets = Tablets()
+        watch = ShardWatch(SHARD.shard, TOPOLOGY, cast(TabletManager, tablets), LoopClock(), ProbePace)
+        watching = asyncio.create_task(watch.run())
+        await asyncio.sleep(1.0)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        before = len(asyncio.all_tasks())
+        watch.update(replace(TOPOLOGY, read_at=1.0, tablets=(*TOPOLOGY.tablets, replica("zone3-300").record)))
+        watch.suspect()
+        assert len(asyncio.all_tasks()) == before == 1
+
+    run(main())

@@ -59,3 +59,15 @@ class ClientCount:
     """
     explained_by: frozenset[TabletAlias] = frozenset()
     """The tablets that were these clients."""
+
+
+def tells_more(count: ClientCount | None, before: ClientCount | None) -> bool:
+    """Return whether another number of clients is unknown than before, or has become certain."""
+    if count is None or before is None:
+        return count is not before
+    return (count.primary, count.unexplained, count.unseen, count.certain_since) != (
+        before.primary,
+        before.unexplained,
+        before.unseen,
+        before.certain_since,
+    )

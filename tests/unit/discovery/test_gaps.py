@@ -15,6 +15,8 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.remembered import LONGEST_GAP, ShardMemory
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.tablet_memory import TabletMemory
+from vtorc.discovery.gaps import Aging, Gaps
+from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe_pace import ProbePace
 from vtorc.discovery.shard_topology import ShardTopology
@@ -98,6 +100,84 @@ def memory_after(
         return found, store.kept[-1]
 
     return run(main())
+
+
+class StillTime:
+    """A time that stands where the test has put it."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def wall(self) -> int:
+        return 0
+
+
+def ages_after(*news: str, calm: float = 5.0) -> list[str]:
+    """Return how memories are aged by news: `+20` lets seconds pass, and `answer` and `reading` are news."""
+    time, ages = StillTime(), []
+
+    def age(aging: Aging) -> None:
+        aged = aging(TabletMemory(was_heard=True), time.seconds)
+        assert aged.unheard_until == time.seconds
+        ages.append("silence" if aged.was_heard else "gap")
+
+    gaps = Gaps(OnTimeClock(time), lambda: ProbePace(calm_interval=calm), age)
+    kinds = {"answer": gaps.note_answer, "reading": gaps.note_reading}
+    for each in news:
+        if each.startswith("+"):
+            time.seconds += float(each)
+        else:
+            kinds[each]()
+    return ages
+
+
+@pytest.mark.parametrize(
+    ("news", "ages"),
+    [
+        pytest.param("answer reading answer", [], id="at once"),
+        pytest.param("+20 answer +20 answer", [], id="as long as tablets stay as they were"),
+        pytest.param("+20.1 reading", ["gap"], id="nothing since the watch began"),
+        pytest.param("+20.1 answer", ["gap", "silence"], id="and then an answer"),
+        pytest.param(
+            "answer +20.1 reading +1 reading +1 answer +1 answer", ["gap", "silence"], id="a reading, an answer"
+        ),
+        pytest.param("answer +15 reading +15 answer +15 reading", ["silence"], id="readings between two answers"),
+        pytest.param(
+            "reading +15 answer +15 reading +15 answer +15 reading", ["silence"], id="answers are news as well"
+        ),
+        pytest.param("reading +15 answer +15 answer +15 answer", [], id="answers without readings"),
+        pytest.param("answer +25 answer +25 answer", ["gap", "silence"] * 2, id="each gap anew"),
+    ],
+)
+def test_a_gap_ends_with_the_first_news_after_it(news: str, ages: list[str]) -> None:
+    """Each of the two ages is as old as the last news that would have told of a change."""
+    assert ages_after(*news.split()) == ages
+
+
+@pytest.mark.parametrize(("calm", "longest"), [(0.5, LONGEST_GAP), (5.0, LONGEST_GAP), (6.0, 24.0), (30.0, 120.0)])
+def test_no_gap_is_shorter_than_four_calm_intervals(calm: float, longest: float) -> None:
+    """By default these are the 20 seconds that count over a restart."""
+    assert ages_after(f"+{longest}", "answer", calm=calm) == []
+    assert ages_after(f"+{longest + 0.1}", "reading", calm=calm) == ["gap"]
+
+
+class LateClock(OnTimeClock):
+    """The clock of a vtorc that was late all the time."""
+
+    def now(self) -> float:
+        return 0.0
+
+
+def test_seconds_in_which_vtorc_was_late_are_part_of_a_gap() -> None:
+    """The tablets went on meanwhile, although the clock of evidence leaves those seconds out."""
+    time, ages = StillTime(), list[Aging]()
+    gaps = Gaps(LateClock(time), ProbePace, ages.append)
+    time.seconds += LONGEST_GAP + 0.1
+    gaps.note_reading()
+    assert ages == [TabletMemory.after_gap]
 
 
 @pytest.mark.parametrize(
