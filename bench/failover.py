@@ -30,7 +30,7 @@ BARS = {
     "kill-host": GapBar(500.0, 2000.0),
     "silent-host": GapBar(3000.0, 6000.0),
     "stop-mysqld": GapBar(5000.0, 8000.0),
-    "planned": GapBar(150.0, 400.0),
+    "move-primary": GapBar(150.0, 400.0),
 }
 """The bars by fault; a fault without one is only measured."""
 

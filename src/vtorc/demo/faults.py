@@ -98,7 +98,7 @@ FAULTS = {
             primary=Consequence.STAYS,
         ),
         DemoFault(
-            name="planned",
+            name="move-primary",
             key="m",
             what="an operator moves the primary away from {}",
             of_tablet=True,

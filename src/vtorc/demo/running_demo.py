@@ -153,7 +153,7 @@ class RunningDemo:
                 await self._fill(fault, tablet)
             case "kill-tablet":
                 await tablet.kill_tablet()
-            case "planned":
+            case "move-primary":
                 await self._move_away(tablet)
         return sentence
 
@@ -204,7 +204,7 @@ class RunningDemo:
             raise LabError(f"the disk of {tablet.alias} is {tablet.disk_state} already")
         if tablet.refuses_connections and fault.name == "refuse-connections":
             raise LabError(f"the mysqld of {tablet.alias} takes no new connections already")
-        if fault.name == "planned" and tablet is not self.primary:
+        if fault.name == "move-primary" and tablet is not self.primary:
             raise LabError(f"{tablet.alias} is not the primary; name the primary, which moves to another tablet")
 
     async def start_or_resume(self, tablet: DemoTablet) -> str:
