@@ -93,7 +93,7 @@ def promotion_rules() -> ValueKind[PromotionRules]:
     return ValueKind(
         "rules",
         "tablet aliases, each with prefer, neutral, prefer_not or must_not",
-        lambda text: read(dict(part.split("=", 1) for part in text.split(",") if part)),
+        lambda text: read(dict(part.split("=", 1) for part in text.split(",")) if text else {}),
         read,
         lambda rules: ",".join(f"{alias}={rule}" for alias, rule in rules) or '""',
     )

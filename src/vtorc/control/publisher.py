@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 
 from vtorc.control.hold_book import HoldNews
 from vtorc.control.judgement_news import is_news_after, primary_begins_to_fail
-from vtorc.control.observer import Announcement, failure_sentence
+from vtorc.control.observer import Announcement
+from vtorc.control.own_errors import OwnErrors
 from vtorc.control.readiness_keeper import ReadinessKeeper
 from vtorc.control.told_past import ToldPast
 from vtorc.core.decision.decisions import Decision
@@ -155,7 +156,8 @@ class Publisher:
         self._sink = sink
         self._clock = clock
         self._facts = facts
-        self._readiness = ReadinessKeeper(clock, bounds)
+        self._errors = OwnErrors(lambda: rfc3339(clock.wall()))
+        self._readiness = ReadinessKeeper(clock, bounds, self._errors)
         self._metrics = metrics
         self._started = clock.wall()
         self._shards: dict[ShardId, _ShardNews] = {}
@@ -169,8 +171,6 @@ class Publisher:
         """The shards because of which that is so."""
         self._past = ToldPast(sink)
         self._announcements: dict[Rule, AnnouncementForm] = {}
-        self._own_errors: dict[ShardId, AnnouncementForm] = {}
-        """The shards in which vtorc failed and that it has not judged since, the last one last."""
         self._holds: dict[int, HoldForm] = {}
         self._notes = NO_NOTES
         self._unread: tuple[str, ...] = ()
@@ -212,8 +212,12 @@ class Publisher:
         if self._webhook is not None:
             yield self._webhook
         for shard in shards:
-            if (known := self._shards.get(shard)) is not None:
-                yield self._told(shard) if shard in self._urgent or known.frame is None else known.frame
+            if (known := self._shards.get(shard)) is None:
+                continue
+            if shard in self._urgent or known.frame is None:
+                self._tell(shard)
+            if known.frame is not None:
+                yield known.frame
         yield from past
         yield self._metrics_frame()
 
@@ -222,7 +226,7 @@ class Publisher:
     def judged(self, judgement: Judgement) -> None:
         """Take note of a judgement; it is told in one of the next turns."""
         shard = judgement.view.shard
-        self._own_errors.pop(shard, None)
+        self._errors.judged(shard)
         known = self._shards.get(shard)
         before = known.judgement if known is not None else None
         if known is None:
@@ -264,7 +268,8 @@ class Publisher:
 
     def finished(self, record: RecoveryRecord) -> None:
         """Send the record of the recovery, which is no longer in progress."""
-        self._past.ended(RecoveryFrame(recovery=recovery_form(record)))
+        with self._errors.contained(record.shard, "recovery"):
+            self._past.ended(RecoveryFrame(recovery=recovery_form(record)))
         self._end_running(record.shard)
 
     def interrupted(self, begun: BegunRecovery) -> None:
@@ -298,12 +303,7 @@ class Publisher:
 
     def failed(self, shard: ShardId, error: Exception, rest: float) -> None:
         """Send a mistake of vtorc's own, which is news about the whole fleet until its shard is watched anew."""
-        self._own_errors.pop(shard, None)
-        self._own_errors[shard] = AnnouncementForm(
-            rule=Rule.OWN_ERROR.value,
-            since=rfc3339(self._clock.wall()),
-            sentence=failure_sentence(shard, error, rest),
-        )
+        self._errors.failed(shard, error, rest)
 
     def held(self, news: HoldNews) -> None:
         """Send the holds in force."""
@@ -323,7 +323,7 @@ class Publisher:
 
     def gone(self, shard: ShardId, *, watched_by: Sequence[str] = ()) -> None:
         """Send that the shard is not watched any more."""
-        self._own_errors.pop(shard, None)
+        self._errors.gone(shard)
         if self._shards.pop(shard, None) is not None:
             self._urgent.pop(shard, None)
             self._moved.pop(shard, None)
@@ -363,8 +363,8 @@ class Publisher:
                 self._hurry(changed)
             yield
         for shard in self._due(0 if self.is_busy() else MOST_MOVED_PER_TURN):
-            if shard in self._shards:
-                self._sink.send(self._told(shard))
+            if shard in self._shards and (frame := self._tell(shard)) is not None:
+                self._sink.send(frame)
                 yield
 
     def is_busy(self) -> bool:
@@ -386,15 +386,17 @@ class Publisher:
             due.append(shard)
         return due
 
-    def _told(self, shard: ShardId) -> ShardFrame:
-        """Return the frame of a shard as it is now, which is told with it."""
+    def _tell(self, shard: ShardId) -> ShardFrame | None:
+        """Return the frame of a shard as it is now, which is told with it; None if vtorc itself fails to make it."""
         self._urgent.pop(shard, None)
         self._moved.pop(shard, None)
         known = self._shards[shard]
         known.revision += 1
         known.told_at = self._clock.now()
-        known.frame = self._shard_frame(known)
-        return known.frame
+        with self._errors.contained(shard, "state"):
+            known.frame = self._shard_frame(known)
+            return known.frame
+        return None
 
     def _shard_frame(self, known: _ShardNews) -> ShardFrame:
         moment = Moment(self._clock.now(), self._clock.wall())
@@ -420,7 +422,7 @@ class Publisher:
             shared_among=list(facts.shared_among),
             announcements=[
                 *(self._announcements[rule] for rule in sorted(self._announcements, key=lambda r: r.value)),
-                *list(self._own_errors.values())[-1:],
+                *self._errors.announcements,
             ],
             history_file=facts.history_file,
         )
@@ -439,7 +441,9 @@ class Publisher:
 
     def _send_decision(self, decision: Decision, *, is_gone: bool) -> None:
         change: Literal["cleared", "decided"] = "cleared" if is_gone else "decided"
-        self._past.decided(DecisionFrame(at=rfc3339(self._clock.wall()), change=change, finding=finding_form(decision)))
+        at = rfc3339(self._clock.wall())
+        with self._errors.contained(decision.finding.shard, "decision"):
+            self._past.decided(DecisionFrame(at=at, change=change, finding=finding_form(decision)))
 
     def _end_running(self, shard: ShardId) -> None:
         self._yields_to.discard(shard)

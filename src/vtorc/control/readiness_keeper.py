@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from vtorc.control.own_errors import OwnErrors
 from vtorc.core.facts.ids import ShardId
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.forms.readiness import ReadinessForm, readiness_form
@@ -39,10 +40,11 @@ class _Known:
 class ReadinessKeeper:
     """Works out readiness, the news first and then what was worked out longest ago."""
 
-    def __init__(self, clock: OnTimeClock, bounds: Callable[[], Bounds]) -> None:
-        """Work out by the `bounds` of recoveries, which are asked again each time."""
+    def __init__(self, clock: OnTimeClock, bounds: Callable[[], Bounds], errors: OwnErrors) -> None:
+        """Work out by the `bounds` of recoveries, which are asked again each time; mistakes go to `errors`."""
         self._clock = clock
         self._bounds = bounds
+        self._errors = errors
         self._known: dict[ShardId, _Known] = {}
         """In the order in which they were worked out."""
         self._due: dict[ShardId, None] = {}
@@ -87,6 +89,7 @@ class ReadinessKeeper:
         known = self._known.pop(shard)
         self._known[shard] = known
         self._due.pop(shard, None)
-        before = known.ready
-        known.ready, known.worked_out_at = readiness_form(known.judgement, self._bounds(), now), now
+        before, known.ready, known.worked_out_at = known.ready, None, now
+        with self._errors.contained(shard, "readiness"):
+            known.ready = readiness_form(known.judgement, self._bounds(), now)
         return known.ready != before

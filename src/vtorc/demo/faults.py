@@ -58,7 +58,7 @@ FAULTS = {
         DemoFault(
             name="silent-host",
             key="h",
-            what="the mysqld and the tablet manager of {} hang, as behind a cut network",
+            what="mysqld and tablet manager of {} hang, as behind a cut network",
             of_tablet=True,
             primary=Consequence.REPLACED,
         ),
@@ -86,7 +86,7 @@ FAULTS = {
         DemoFault(
             name="refuse-connections",
             key="c",
-            what="the mysqld of {} takes no new connections, and those that exist go on",
+            what="the mysqld of {} takes no new connections; those that exist go on",
             of_tablet=True,
             primary=Consequence.STAYS,
         ),

@@ -13,7 +13,7 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.demo.demo_observer import Mark
 from vtorc.demo.faults import BY_KEY, fault_named
 from vtorc.demo.keyboard import keyboard
-from vtorc.demo.picture import Picture, ServerState, draw, keys_of
+from vtorc.demo.picture import HELP_KEYS, Picture, ServerState, draw, help_on_keys, keys_of
 from vtorc.demo.remote import listening
 from vtorc.demo.running_demo import RunningDemo
 from vtorc.demo.screen import as_text, render
@@ -33,6 +33,7 @@ class InteractiveDemo:
     def __init__(self, demo: RunningDemo) -> None:
         self._demo = demo
         self._picked: TabletAlias | None = None
+        self._explains = False
         self._actions: set[asyncio.Task[None]] = set()
 
     async def serve_commands(self) -> None:
@@ -55,6 +56,8 @@ class InteractiveDemo:
     async def _paint(self, live: Live, console: Console) -> None:
         while True:
             picture = self._picture()
+            if self._explains:
+                picture = replace(picture, help=self._help(), keys=HELP_KEYS)
             # Drawn in a thread: a terminal that takes no output (Ctrl-S) would stop vtorc, which runs in this loop.
             drawing = asyncio.ensure_future(asyncio.to_thread(_update, live, picture, console))
             try:
@@ -97,10 +100,11 @@ class InteractiveDemo:
         )
 
     def _press(self, key: str, group: asyncio.TaskGroup) -> None:
+        """Do what the key stands for; the key ? opens the page with all keys, and each key closes it again."""
+        self._explains = key == "?" and not self._explains
+        self._demo.observer.announce()
         if key.isdigit():
             self._pick(int(key))
-        elif key == "?":
-            self._explain()
         elif (fault := BY_KEY.get(key)) is not None:
             self._do(group, self._on_picked(fault.name))
         elif key == "r":
@@ -108,26 +112,21 @@ class InteractiveDemo:
         elif key == "b":
             self._do(group, self._on_picked("rebuild"))
 
-    def _explain(self) -> None:
-        """Say what each key does, and where data and logs are."""
+    def _help(self) -> list[tuple[str, str]]:
+        """Return what each key does, and where data and logs are."""
         demo = self._demo
-        for text in (
-            *(f"{fault.key}  {fault.help}" for fault in BY_KEY.values()),
-            "r  start what is down, resume what hangs: tablets, vtorc, topology server",
-            "b  delete the data of a replica and have it replicate from the start",
-            "1-9  the tablet that the next key is for; the same number again: the primary",
-            f"folder  {demo.cluster.folder}",
-            f"history  {demo.history}",
-            f"MySQL  {demo.login}",
-        ):
-            demo.observer.say(Mark.OPERATOR, text)
+        return [
+            *help_on_keys(),
+            ("folder", str(demo.cluster.folder)),
+            ("history", demo.history),
+            ("MySQL", demo.login),
+        ]
 
     def _pick(self, number: int) -> None:
         """Select the tablet that the next keys are for; the same number again, or 0, selects the primary."""
         tablets = self._demo.tablets
         alias = tablets[number - 1].alias if 1 <= number <= len(tablets) else None
         self._picked = None if alias == self._picked else alias
-        self._demo.observer.announce()
 
     async def _on_picked(self, command: str) -> str:
         return await self._answer(command, "primary" if self._picked is None else str(self._picked))

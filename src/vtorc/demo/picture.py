@@ -17,6 +17,9 @@ from vtorc.recovery.runner import Judgement
 
 UNKNOWN = "?"
 
+HELP_KEYS = ("each key works here as well", "any other closes this page", "q quit")
+"""The foot of the page that explains the keys."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TabletLine:
@@ -47,6 +50,11 @@ class Picture:
     sentences: Sequence[Sentence]
     keys: Sequence[str] = ()
     """Each key with what it does, as at the foot of the screen; empty where no key is read."""
+    help: Sequence[tuple[str, str]] = ()
+    """Each key with its explanation, shown in place of the cluster; empty while an operator has not asked for it.
+
+    Among the sentences it scrolled away on a screen of 24 lines.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +111,16 @@ def keys_of(picked: TabletAlias | None, tablets: int) -> list[str]:
     )
     others = f"r mend  b rebuild  1-{min(9, tablets)} pick  ? more  q quit"
     return f"break {target}: {of_tablet}  all: {of_all}  {others}".split("  ")
+
+
+def help_on_keys() -> list[tuple[str, str]]:
+    """Return each key with its explanation."""
+    return [
+        *((fault.key, fault.help) for fault in FAULTS.values()),
+        ("r", "start what is down, resume what hangs: tablets, vtorc, topology server"),
+        ("b", "delete the data of a replica and have it replicate from the start"),
+        ("1-9", "the tablet that the next key is for; again: the primary"),
+    ]
 
 
 def _headline(judgement: Judgement | None, running: BegunRecovery | None) -> tuple[Mark, str]:

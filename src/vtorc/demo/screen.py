@@ -38,15 +38,16 @@ _MYSQLD = {"running": ("●", "green"), "paused": ("‖", "yellow"), "down": ("�
 
 def render(picture: Picture, console: Console, *, height: int | None = None) -> RenderableType:
     """Draw the picture, with as many of the last sentences as fit into `height` lines; None means all of them."""
-    head = _head(picture, console.width)
+    head = _help(picture) if picture.help else _head(picture, console.width)
+    sentences = () if picture.help else picture.sentences
     foot = [Text(line, style="reverse") for line in _foot(picture.keys, console.width)]
     if height is None:
-        return Group(*head, _sentences(picture.sentences), *foot)
+        return Group(*head, _sentences(sentences), *foot)
     # Long findings fill a small screen: the last keys stay, with which servers are mended and the demo is ended.
     top = _lines(console, head)[: max(0, height - min(1, len(foot)))]
     foot = foot[max(0, len(top) + len(foot) - height) :]
     left = height - len(top) - len(foot)
-    log = _lines(console, [_sentences(picture.sentences[-left:])])[-left:] if left else []
+    log = _lines(console, [_sentences(sentences[-left:])])[-left:] if left else []
     blank: list[list[Segment]] = [[] for _ in range(left - len(log))]
     return Group(Segments([part for line in [*top, *log, *blank] for part in (*line, Segment.line())]), *foot)
 
@@ -61,13 +62,28 @@ def as_text(picture: Picture, width: int) -> str:
 
 def _head(picture: Picture, width: int) -> list[RenderableType]:
     return [
-        Text(picture.title, style="bold", overflow="ellipsis", no_wrap=True),
-        _marked(picture.mark, picture.headline),
-        Text(""),
+        *_state(picture),
         _topology(picture.tablets, wide=width >= _WIDE),
         _labelled("WRITES", [Text(picture.writes)]),
         _labelled("FINDINGS", [_marked(mark, text) for mark, text in picture.findings] or [Text("none")]),
         _labelled("ASK", [Text(picture.ask, overflow="fold")]),
+        Text(""),
+    ]
+
+
+def _help(picture: Picture) -> list[RenderableType]:
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    grid.add_column(width=7, no_wrap=True)
+    grid.add_column(ratio=1)
+    for key, text in picture.help:
+        grid.add_row(Text(key, style="cyan"), Text(text, overflow="fold"))
+    return [*_state(picture), grid]
+
+
+def _state(picture: Picture) -> list[RenderableType]:
+    return [
+        Text(picture.title, style="bold", overflow="ellipsis", no_wrap=True),
+        _marked(picture.mark, picture.headline),
         Text(""),
     ]
 

@@ -37,7 +37,7 @@ def is_not_a_replica(failure: TabletCallFailed) -> bool:
 def explain(error: grpc.aio.AioRpcError, call: str, *, timeout: float | None) -> TabletError:
     """Translate an error of the tablet, or gRPC's own at the deadline; `call` names call and tablet."""
     code = error.code()
-    text = (error.details() or "").strip()[:_LONGEST_TEXT]
+    text = _without_repetition((error.details() or "").strip(), call)[:_LONGEST_TEXT]
     if number := mysql_errno(text):
         return TabletCallFailed(f"{call}: {text}", errno=number)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -49,3 +49,16 @@ def explain(error: grpc.aio.AioRpcError, call: str, *, timeout: float | None) ->
         hint = "check --grpc-auth-static-client-creds and the client certificate"
         return TabletCallFailed(f"{call}: the tablet refuses vtorc's credentials ({text}): {hint}")
     return TabletCallFailed(f"{call}: {text or code.name}")
+
+
+def _without_repetition(text: str, call: str) -> str:
+    """Return a tablet's error text without what it says twice.
+
+    A vttablet puts call and tablet in front, as vtorc does, and up to v22 it repeats its words. Another tablet's name
+    there stays: then another vttablet runs at the address of the record.
+    """
+    name, _, alias = call.partition(" of ")
+    for said in (f"TabletManager.{name} on {alias} error: ", f"TabletManager.{name} on {alias}: "):
+        text = text.removeprefix(said)
+    half = text[: max(0, len(text) - 2) // 2]
+    return half if half and text == f"{half}: {half}" else text

@@ -72,8 +72,8 @@ async def test_a_demo_that_is_stopped_while_it_starts_leaves_nothing(topo: str, 
 
 
 async def test_keys_on_a_terminal_break_and_restart_servers(tmp_path: Path) -> None:
-    """The screen updates in place: k kills the primary, r starts it again, b rebuilds an errant tablet, q ends the
-    demo.
+    """The screen updates in place: ? explains the keys, k kills the primary, r starts it again, b rebuilds an errant
+    tablet, q ends the demo.
     """
     folder = tmp_path / "demo"
     environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
@@ -81,6 +81,10 @@ async def test_keys_on_a_terminal_break_and_restart_servers(tmp_path: Path) -> N
         process = await screen.start([*COMMAND, "--topo", "local", "--dir", str(folder)], environ=environ)
         try:
             await screen.wait(rb"healthy: zone1-0000000101 needs 1 acknowledgement, has 2")
+            screen.type(b"?")
+            await screen.wait(rb"kill -9 of the topology server")
+            screen.type(b"?")
+            await screen.wait(rb"FINDINGS")
             screen.type(b"k")
             # The sentence of the promotion may have left the screen before it was drawn; the gap of the writes stays.
             await screen.wait(rb"until\s+zone[23]-000000010[23] took over")

@@ -128,6 +128,13 @@ _WRONG = [
             "got '5'"
         ],
     ),
+    (
+        ["--durability-params=,"],
+        [
+            "flag --durability-params: expected tablet aliases, each with prefer, neutral, prefer_not or must_not, "
+            "got ','"
+        ],
+    ),
     (["-allow-recovery=maybe"], ["flag -allow-recovery: expected true or false, got 'maybe'"]),
     (
         ["-topo-read-concurrency=-1"],

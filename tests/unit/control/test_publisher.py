@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any, Never
+
+import pytest
+from structlog.testing import capture_logs
 
 from tests.unit.core.builders import CONNECTING, NOW, P, answers, failing, gtids, held, hold, primary, replica, shard
 from vtorc.config.load import Loaded
 from vtorc.config.settings import Settings
+from vtorc.control import publisher
 from vtorc.control.hold_book import HoldChange, HoldNews
 from vtorc.control.observer import Announcement
 from vtorc.control.publisher import (
@@ -40,6 +45,7 @@ from vtorc.forms.frames import (
 from vtorc.forms.recovery import HookRunForm
 from vtorc.forms.running_settings import setting_forms
 from vtorc.forms.settings import SettingForm
+from vtorc.forms.shard import ShardForm, shard_form
 from vtorc.forms.webhook_state import WebhookForm
 from vtorc.recovery.record import OperatorRequest, Outcome, RecoveryRecord, StepRecord
 from vtorc.recovery.runner import Judgement, begun_with
@@ -415,6 +421,59 @@ def test_a_mistake_of_vtorcs_own_is_told_until_its_shard_is_judged_again() -> No
     assert announced() == ["commerce/0"]
     told.publisher.judged(judged(HEALTHY))
     assert announced() == []
+
+
+def test_a_shard_that_cannot_be_told_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are told, also to a server that starts anew; the mistake is logged once and told until it is over."""
+    told, broken = Told(), [ShardId("commerce", "1")]
+
+    def form(judgement: Judgement, *rest: Any, **more: Any) -> ShardForm:
+        if judgement.view.shard in broken:
+            raise ValueError("no words")
+        return shard_form(judgement, *rest, **more)
+
+    def announced() -> list[str]:
+        return [
+            each.sentence
+            for frame in told.publisher.snapshot()
+            if isinstance(frame, StatusFrame)
+            for each in frame.announcements
+        ]
+
+    monkeypatch.setattr(publisher, "shard_form", form)
+    with capture_logs() as lines:
+        for view in (HEALTHY, DEAD):
+            for name in ("1", "0", "2"):
+                told.publisher.judged(judged(view, name=name))
+            sent = told.turn()
+            assert {"shard commerce/0", "shard commerce/2"} <= set(sent)
+            assert "shard commerce/1" not in sent
+    anew = [each.key for each in told.publisher.snapshot() if isinstance(each, ShardFrame)]
+    assert anew == ["shard commerce/0", "shard commerce/2"]
+    assert [line["shard"] for line in lines] == ["commerce/1"]
+    assert lines[0]["rule"] == "own-error"
+    [sentence] = announced()
+    assert sentence.startswith("commerce/1: vtorc itself failed to tell the state of this shard (ValueError: no words)")
+    broken.clear()
+    told.publisher.judged(judged(HEALTHY, name="1"))
+    assert "shard commerce/1" in told.turn()
+    assert announced() == []
+
+
+def test_a_mistake_in_what_is_told_of_a_recovery_reaches_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop of the shard, which calls the publisher, goes on; the mistake is told."""
+
+    def fails(*_: object) -> Never:
+        raise ValueError("no words")
+
+    told, judgement = Told(), judged(DEAD)
+    for name in ("recovery_form", "finding_form"):
+        monkeypatch.setattr(publisher, name, fails)
+    told.publisher.decided(judgement.decisions[0])
+    told.publisher.finished(_record(ShardId("commerce", "0")))
+    told.turn()
+    [status] = [frame for frame in told.publisher.snapshot() if isinstance(frame, StatusFrame)]
+    assert ["failed to tell the recovery of this shard" in each.sentence for each in status.announcements] == [True]
 
 
 def test_settings_are_sent_when_they_change() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from tests.unit.core.builders import NOW, failing, primary, replica, shard
+from vtorc.control.own_errors import OwnErrors
 from vtorc.control.readiness_keeper import MOST_PER_TURN, READINESS_EVERY, ReadinessKeeper
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import ShardId
@@ -40,7 +41,7 @@ class Kept:
     keeper: ReadinessKeeper = field(init=False)
 
     def __post_init__(self) -> None:
-        self.keeper = ReadinessKeeper(OnTimeClock(self.hands), lambda: self.bounds)
+        self.keeper = ReadinessKeeper(OnTimeClock(self.hands), lambda: self.bounds, OwnErrors(str))
 
     def hear(self, view: ShardView, number: int = 0, *, is_news: bool = True) -> None:
         """Let the keeper hear a judgement of the shard of that number."""

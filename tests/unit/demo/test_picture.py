@@ -12,7 +12,7 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.views import TabletView
 from vtorc.demo.demo_observer import DemoObserver, Mark, Sentence
 from vtorc.demo.ledger import Ledger
-from vtorc.demo.picture import UNKNOWN, Picture, ServerState, TabletLine, draw, keys_of
+from vtorc.demo.picture import HELP_KEYS, UNKNOWN, Picture, ServerState, TabletLine, draw, help_on_keys, keys_of
 from vtorc.demo.screen import as_text, render
 from vtorc.recovery.runner import Judgement
 
@@ -162,6 +162,22 @@ def test_the_keys_fit_three_lines_of_80_columns(picked: TabletAlias | None) -> N
     foot = ["".join(part.text for part in line).strip() for line in drawn[-3:]]
     assert foot[0].startswith(f"break {'zone1-101' if picked else 'primary'}: k kill-mysqld  p stop-mysqld  ")
     assert "  ".join(foot).split("  ") == keys
+
+
+def test_the_explanation_of_the_keys_fits_a_screen_of_24_lines() -> None:
+    """It stands in place of the cluster, below the state, and no key of it is cut off or scrolls away."""
+    console = Console(width=80, height=24, color_system=None)
+    history, login = "vtorc history /tmp/vtorc-demo/vtorc-history.sqlite", "mysql " + "--an-option=of-some-length " * 5
+    places = [("folder", "/tmp/vtorc-demo"), ("history", history), ("MySQL", f"{login} vt_commerce")]
+    picture = replace(_full(50), help=[*help_on_keys(), *places], keys=HELP_KEYS)
+    drawn = console.render_lines(render(picture, console, height=24), pad=False)
+    lines = ["".join(part.text for part in line).rstrip() for line in drawn]
+    assert len(lines) == 24
+    assert lines[1].startswith("▲ repairing: 1 problem")
+    shown = {line.split()[0] for line in lines[3:-1] if line and not line.startswith(" ")}
+    assert shown == {key for key, _ in picture.help}
+    assert lines[-2].endswith("vt_commerce")
+    assert lines[-1].strip() == "  ".join(HELP_KEYS)
 
 
 def test_long_findings_leave_the_keys_that_mend() -> None:

@@ -70,6 +70,13 @@ def test_codes_tell_silence_from_ignorance_from_refusal(
     [
         (grpc.StatusCode.UNKNOWN, " text ", "Ping of zone1-101: text"),
         (grpc.StatusCode.INTERNAL, None, "Ping of zone1-101: INTERNAL"),
+        (grpc.StatusCode.UNKNOWN, "TabletManager.Ping on zone1-101: no server", "Ping of zone1-101: no server"),
+        (grpc.StatusCode.UNKNOWN, "TabletManager.Ping on zone1-101 error: no: no", "Ping of zone1-101: no"),
+        (
+            grpc.StatusCode.UNKNOWN,
+            "TabletManager.Ping on zone1-999: no server",
+            "Ping of zone1-101: TabletManager.Ping on zone1-999: no server",
+        ),
         (grpc.StatusCode.DEADLINE_EXCEEDED, "", "Ping of zone1-101: no answer within 1.5 s"),
         (
             grpc.StatusCode.PERMISSION_DENIED,
@@ -82,7 +89,7 @@ def test_codes_tell_silence_from_ignorance_from_refusal(
 def test_messages_name_the_call_the_tablet_and_what_to_do(
     code: grpc.StatusCode, text: str | None, sentence: str
 ) -> None:
-    """Each message is understandable by itself in a log."""
+    """Each message is understandable by itself in a log, and says nothing twice."""
     assert str(explain(failure(code, text), "Ping of zone1-101", timeout=1.5)) == sentence
 
 

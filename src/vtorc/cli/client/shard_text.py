@@ -153,12 +153,14 @@ def _gtid_words(shard: ShardForm, tablet: TabletForm) -> list[str]:
     """Return how many transactions a replica lacks, and has beyond its primary.
 
     Under writes a replica has some that the primary did not have yet when it answered: those are no news while it
-    answers.
+    answers. A primary that does not answer may have them all the same.
     """
     if tablet.gtid is None or tablet.is_primary:
         return []
     primary_answers = any(each.is_primary and each.reach == "answers" for each in shard.tablets)
-    beyond = ("errant:", tablet.gtid.errant) if primary_answers else ("not on the primary:", tablet.gtid.not_on_primary)
+    beyond = ("errant:", tablet.gtid.errant)
+    if not primary_answers:
+        beyond = ("newer than the primary's last answer:", tablet.gtid.not_on_primary)
     told = (("lacks", lacking(shard, tablet)), beyond)
     return [f"{words} {GtidSet.parse(gtids).count():,}" for words, gtids in told if gtids]
 

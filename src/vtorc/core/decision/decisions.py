@@ -366,7 +366,7 @@ class _Decider:
             start = ": start that, as vtgate sends it no query meanwhile" if is_gone else ""
             return (
                 Rule.NO_REMEDY,
-                f"its replicas still receive from it, so it takes writes; only its tablet manager fails{start}",
+                f"its MySQL lives, as its replicas still receive from it; only its tablet manager fails{start}",
             )
         if primary.has_shown_life(since=self.now - SHOWS_LIFE_FOR):
             return Rule.NO_REMEDY, "its MySQL takes connections of vtorc, and a replica could tell no more than that"

@@ -117,8 +117,8 @@ class LostPrimary(ShardCheck):
             confirmed = self._may_count_as_lost(primary) and not evidence.outdated
             return self.found(self._dead(evidence), primary, what, confirmed=confirmed, may_be_load=False, **text)
         if self._has_stopped(primary, evidence):
-            what = f"{how}, and none of its replicas gets anything from it any more, which had committed all the time"
-            what += self.late_record_note
+            what = f"{how}, and none of its replicas gets anything from it any more, though it had committed all the "
+            what += f"time{self.late_record_note}"
             confirmed = self._may_count_as_lost(primary) and not evidence.outdated
             return self.found(self._dead(evidence), primary, what, confirmed=confirmed, may_be_load=hangs, **text)
         if evidence.receiving:

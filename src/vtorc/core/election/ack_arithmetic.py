@@ -40,6 +40,9 @@ class ObservedSemiSync:
     unknown_ackers: Mapping[TabletAlias, int] = field(default_factory=dict)
     """How many servers beside the members may acknowledge the writes of a tablet as primary; they cannot be reached. A
     tablet that is not in it has none."""
+    assumed_unknown: frozenset[TabletAlias] = frozenset()
+    """Tablets of which some of these servers are only assumed: vtorc began to look moments before, and had not yet seen
+    every replica at work."""
 
 
 NOTHING_SEEN = ObservedSemiSync()

@@ -9,7 +9,7 @@ from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.last_primary import LastPrimary, last_primary
 from vtorc.core.election.past_ackers import SETTLED, PastAckers
 from vtorc.core.election.protection import earlier_protection
-from vtorc.core.election.unexplained_ackers import counted_without, unexplained_clients
+from vtorc.core.election.unexplained_ackers import are_assumed, counted_without, unexplained_clients
 from vtorc.core.election.unseen_promotions import possible_unseen_promotions
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.facts.fitness import FIT, Fitness, shard_fitness
@@ -184,7 +184,10 @@ def _with_unknown_ackers(
     The count stays true when the record of the primary is gone.
     """
     unknown = unexplained_clients(view, primary_alias)
-    return replace(seen, unknown_ackers={primary_alias: unknown}) if unknown and primary_alias is not None else seen
+    if not unknown or primary_alias is None:
+        return seen
+    assumed = frozenset({primary_alias}) if are_assumed(view, primary_alias) else frozenset()
+    return replace(seen, unknown_ackers={primary_alias: unknown}, assumed_unknown=assumed)
 
 
 def _lost_after_receipt(view: ShardView, stopped: Mapping[TabletAlias, StoppedTablet]) -> dict[TabletAlias, GtidSet]:

@@ -8,6 +8,11 @@ from vtorc.core.election.unseen_promotions import possible_unseen_writer, unknow
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule
 from vtorc.core.facts.ids import alias_list
 
+_JUST_STARTED = (
+    "; but vtorc began to watch this shard moments before the loss, and had not yet seen each replica at work: if "
+    "every replica has a tablet record and answers, there is no such mysqld, and vtorc ctl force promotes one of them"
+)
+
 
 def unrevoked(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
     """Say which server may still get, or may have got, an acknowledgement that no reached tablet knows of.
@@ -45,7 +50,7 @@ def _still_writing(candidates: CandidateSet, policy: DurabilityPolicy) -> str:
         f"{revocation}, and may have been already; to exclude that, reach {must}"
         f"{_what_to_do_about_bad_records(candidates, revocation)}{_what_to_do_about_ack_timeout(revocation)}"
         f"{_why_not_reached(candidates, revocation)}{_why_protected(candidates)}"
-        f"{_what_to_do_about_unknown_ackers(revocation)}"
+        f"{_what_to_do_about_unknown_ackers(candidates, revocation)}"
     )
 
 
@@ -123,12 +128,17 @@ def _what_to_do_about_ack_timeout(revocation: Revocation) -> str:
     )
 
 
-def _what_to_do_about_unknown_ackers(revocation: Revocation) -> str:
-    """Say what to do about servers that acknowledge and have no tablet record, so that vtorc cannot stop them."""
+def _what_to_do_about_unknown_ackers(candidates: CandidateSet, revocation: Revocation) -> str:
+    """Say what to do about servers that acknowledge and have no tablet record, so that vtorc cannot stop them.
+
+    A vtorc that has just started takes each replica for one until it has seen it at work. Operators searched for a
+    server that did not exist.
+    """
     return "".join(
         f"; {quorum.primary} counted more semi-sync clients than known tablets explain: find the mysqld that "
         f"replicates from it and has no tablet record, or a vttablet that cannot reach it; save the writes that it "
         f"alone holds, and then promote a tablet by hand (EmergencyReparentShard)"
+        f"{_JUST_STARTED if quorum.primary.alias in candidates.semi_sync.assumed_unknown else ''}"
         for quorum in revocation.open
         if quorum.unknown
     )

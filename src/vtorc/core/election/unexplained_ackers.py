@@ -236,6 +236,15 @@ def unexplained_clients(view: ShardView, primary: TabletAlias | None) -> int:
     return count.unexplained if count.primary == primary else 0
 
 
+def are_assumed(view: ShardView, primary: TabletAlias) -> bool:
+    """Whether unknown clients of `primary` may be tablets that vtorc had not yet seen at work when the last count came.
+
+    So it is for a vtorc that began to look moments before the primary was lost.
+    """
+    count = view.client_count
+    return count is not None and count.primary == primary and count.assumed > 0
+
+
 def silent_clients(view: ShardView, primary: TabletAlias) -> frozenset[TabletAlias]:
     """Return the silent tablets that may be a client of `primary` which nothing else explains.
 

@@ -252,14 +252,14 @@ GUIDES: Mapping[Code, CodeGuide] = {
     Code.UNREACHABLE_PRIMARY: CodeGuide(
         seen="The primary does not answer vtorc, and its replicas receive from it.",
         acts="It makes one replica reconnect after five seconds, to learn whether MySQL lives.",
-        refuses="It replaces no primary that takes writes.",
+        refuses="It replaces no primary whose MySQL lives, though vtgate sends it no query without its vttablet.",
         operator="Restart the vttablet of the primary, or replace the primary with `vtorc ctl emergency`.",
         scenario="04-vttablet-killed",
     ),
     Code.UNREACHABLE_PRIMARY_WITH_BROKEN_REPLICAS: CodeGuide(
         seen="The primary does not answer vtorc; some of its replicas receive from it, and others do not.",
         acts="It makes one replica reconnect after five seconds, to learn whether MySQL lives.",
-        refuses="It replaces no primary that takes writes.",
+        refuses="It replaces no primary whose MySQL lives.",
         operator="Restart the vttablet of the primary, and see to the replicas afterwards.",
         scenario="05-mysqld-hangs",
     ),

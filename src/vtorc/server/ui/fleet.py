@@ -28,7 +28,12 @@ class FleetRow:
     state: str
     """Its state (`ShardState`)."""
     sentence: str
-    """Its state in one sentence, without the name of the shard in front."""
+    """Its state in one sentence, without the name of the shard in front, and without `done`."""
+    done: str
+    """The end of that sentence, which says what vtorc does about the problem, or why nothing; empty without a problem.
+
+    It has room of its own: the end was cut off first, and with it the words "doing nothing".
+    """
     primary: str
     """Alias of its primary; a dash if it has none."""
     cell: str
@@ -129,11 +134,13 @@ def named_rows(shards: Mapping[str, ShardForm], names: Iterable[str], lose: str 
 def fleet_row(shard: ShardForm, lose: str | None) -> FleetRow:
     """Return the row of a shard; `lose` is the cell that is imagined to be lost."""
     primary = next((tablet for tablet in shard.tablets if tablet.alias == shard.primary), None)
-    acks, ready = shard.acks, shard.ready
+    acks, ready, sentence = shard.acks, shard.ready, shard.sentence
+    told = next((each.problem for each in shard.findings if sentence.startswith(each.sentence)), sentence)
     return FleetRow(
         name=shard.name,
         state=shard.state,
-        sentence=shard.sentence.removeprefix(f"{shard.name}: "),
+        sentence=told.removeprefix(f"{shard.name}: "),
+        done=sentence.removeprefix(told).removeprefix("; "),
         primary=shard.primary or "–",
         cell=primary.cell if primary is not None else "",
         lag=lag(shard.largest_lag_seconds),

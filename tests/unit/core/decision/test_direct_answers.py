@@ -31,6 +31,7 @@ from vtorc.core.facts.views import ShardView, TabletView
 GONE = DirectAnswer(outcome=DirectOutcome.REFUSED, asked_at=NOW - 1.0)
 FULL = DirectAnswer(outcome=DirectOutcome.REFUSES_LOGIN, asked_at=NOW - 1.0)
 SILENT = DirectAnswer(outcome=DirectOutcome.NO_GREETING, asked_at=NOW - 1.0)
+LIVES = "its MySQL lives, as its replicas still receive from it; only its tablet manager fails"
 
 
 def lives(*, server: str = P, ago: float = 1.0) -> DirectAnswer:
@@ -157,17 +158,14 @@ def test_no_replica_is_made_to_reconnect_to_a_mysql_that_just_took_a_connection(
 @pytest.mark.parametrize(
     ("direct", "why"),
     [
-        (None, "so it takes writes; only its tablet manager fails: start that, as vtgate sends it no query meanwhile"),
-        (
-            lives(),
-            "so it takes writes; only its tablet manager fails: start that, as vtgate sends it no query meanwhile",
-        ),
+        (None, f"{LIVES}: start that, as vtgate sends it no query meanwhile"),
+        (lives(), f"{LIVES}: start that, as vtgate sends it no query meanwhile"),
         (SILENT, "and what vtorc alone sees proves no death"),
         (GONE, "and what vtorc alone sees proves no death"),
     ],
     ids=["not asked", "lives", "hangs", "refuses"],
 )
-def test_a_primary_that_streams_is_not_said_to_take_writes_if_its_mysql_shows_no_life(
+def test_a_primary_that_streams_is_not_said_to_live_if_its_mysql_shows_no_life(
     direct: DirectAnswer | None, why: str
 ) -> None:
     """The reason to do nothing does not contradict what MySQL itself told."""
@@ -179,7 +177,7 @@ def test_a_primary_that_streams_is_not_said_to_take_writes_if_its_mysql_shows_no
 def test_a_tablet_manager_that_answers_with_an_error_is_not_to_be_started() -> None:
     """It runs, so that a start would change nothing."""
     decision = decided(lost(None, replica(R1), replica(R2), failure=ProbeFailure.ERROR))[0]
-    assert decision.sentence.endswith("so it takes writes; only its tablet manager fails")
+    assert decision.sentence.endswith(LIVES)
     assert "zone1-0000000101, zone2-0000000200 still receive from it" in decision.sentence
 
 

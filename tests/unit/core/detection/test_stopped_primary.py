@@ -78,8 +78,8 @@ def test_a_primary_that_committed_all_the_time_is_dead_once_its_streams_are_sile
     finding = of_primary(shard(SILENT, QUIET_1, QUIET_2))
     assert (finding.code, finding.confirmed, finding.may_be_load) == (Code.DEAD_PRIMARY, True, False)
     assert finding.sentence == (
-        "commerce/0: zone1-0000000100 does not answer, and none of its replicas gets anything from it any more, which "
-        "had committed all the time"
+        "commerce/0: zone1-0000000100 does not answer, and none of its replicas gets anything from it any more, "
+        "though it had committed all the time"
     )
 
 

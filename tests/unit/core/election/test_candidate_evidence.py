@@ -435,8 +435,18 @@ def test_clients_that_no_tablet_explains_are_ackers_that_cannot_be_reached() -> 
         assert isinstance(outcome, Refusal)
         assert "acknowledged by a server without a tablet record" in outcome.sentence
         assert "find the mysqld that replicates from it and has no tablet record" in outcome.sentence
+        assert "began to watch" not in outcome.sentence
     other = counted(dead(), WAITING_1, WAITING_2, client_count=client_count(3, unknown=1, primary=alias(R3)))
     assert isinstance(choose(candidate_set(other, SEMI_SYNC, stop(other)), SEMI_SYNC), Choice)
+
+
+def test_a_refusal_for_clients_that_are_only_assumed_says_that_vtorc_began_to_watch() -> None:
+    """No operator looks in vain for a server that may be a replica which vtorc had not yet seen at work."""
+    view = counted(dead(), WAITING_1, WAITING_2, client_count=client_count(2, unknown=2, assumed=2))
+    outcome = choose(candidate_set(view, SEMI_SYNC, stop(view)), SEMI_SYNC)
+    assert isinstance(outcome, Refusal)
+    assert "vtorc began to watch this shard moments before the loss" in outcome.sentence
+    assert "vtorc ctl force promotes one of them" in outcome.sentence
 
 
 def test_an_unknown_client_may_hold_the_tail_of_a_stopped_primary() -> None:

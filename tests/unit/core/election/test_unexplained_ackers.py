@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.core.builders import CONNECTING, STOPPED, P, alias, primary, replica, shard, uuid
 from vtorc.core.election.unexplained_ackers import (
     LINGERS,
+    are_assumed,
     client_count_after,
     client_count_without,
     counted_without,
@@ -647,9 +648,12 @@ def test_a_client_that_was_only_assumed_at_first_is_taken_back_by_one_complete_c
     """A primary that was lost right after its election once stayed unreplaced, for a replica not asked since."""
     made = Watched(R1, R2).answers(R1, HALTED, 0).answers(R2, HALTED, 0).counts(2, 1)
     assert made.unknown == 2
+    assert are_assumed(made.view, alias(P))
+    assert not are_assumed(made.view, alias(R1))
     made.answers(R1, CLIENT, 2).answers(R2, CLIENT, 2).counts(2, 3)
     assert made.unknown == 2
     assert made.answers(R1, CLIENT, 4).answers(R2, CLIENT, 4).unknown == 0
+    assert not are_assumed(made.view, alias(P))
     assert made.fails(P, 5, ProbeFailure.TIMEOUT).unknown == 0
 
 

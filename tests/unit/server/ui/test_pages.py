@@ -146,6 +146,15 @@ async def test_the_fleet_answers_whether_anything_is_broken() -> None:
     assert await rows("/ui/") == [LOST, WELL, OTHER]
 
 
+async def test_what_vtorc_does_has_room_of_its_own_in_a_row() -> None:
+    """The end of a shard's sentence is not cut off with its beginning, and a healthy shard has one part."""
+    text = " ".join((await page("/ui/")).text.split())
+    problem, done = lost().findings[0].problem.removeprefix(f"{LOST}: "), "replacing the primary"
+    assert f'title="{escape(problem)}; {done}' in text
+    assert f'<span>{escape(problem)};</span> <span class="done">{done}' in text
+    assert text.count('class="done"') == 1
+
+
 @pytest.mark.parametrize(
     ("query", "names"),
     [
