@@ -148,6 +148,7 @@ def test_tablets_are_asked_again_only_if_they_had_time_to_start(takes: float, as
         await reparent(rig, THREE)
         assert (f"replication_status {FIRST}" in rig.tablets.at) is asked
         assert (f"replication_status {SECOND}" in rig.tablets.at) is asked
+        assert rig.steps.count("check lock") == 2  # before the stop, and before that look
 
     in_session(main, start=128.0)  # a power of two: sums of seconds are exact
 

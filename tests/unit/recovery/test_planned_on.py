@@ -18,6 +18,7 @@ from vtorc.recovery.record import Outcome, RecoveryRecord
 
 _ = topology  # a fixture that holds for this module as well
 MOVED = shard(primary(FIRST, term=20), replica(PRIMARY, of=FIRST), replica(SECOND, of=FIRST), named=FIRST, term=20)
+OF_ONE_TERM = shard(primary(FIRST), replica(PRIMARY, of=FIRST), replica(SECOND, of=FIRST), named=FIRST)
 PROMOTED_AGAIN = shard(primary(term=20, dead_for=3.0), replica(FIRST), replica(SECOND), term=20)
 WITHOUT_PRIMARY = shard(replica(FIRST), replica(SECOND))
 OTHER_POLICY = shard(*LOST.tablets, policy_name="cross_cell")
@@ -39,6 +40,7 @@ async def command(commands: Commands, kind: str) -> RecoveryRecord:
     ("now", "why"),
     [
         (MOVED, f"{FIRST} has become primary"),
+        (OF_ONE_TERM, f"{FIRST} has become primary"),
         (PROMOTED_AGAIN, f"{PRIMARY} has become primary"),
         (WITHOUT_PRIMARY, "the shard has lost its primary"),
         (OTHER_POLICY, "the durability policy has changed"),
