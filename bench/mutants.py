@@ -44,6 +44,7 @@ from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TabletError
 from vtorc.recovery import promotion
 from vtorc.recovery.catch_up import CatchUp, _Turn
+from vtorc.recovery.emergency import EmergencyReparent
 from vtorc.recovery.locked_run import LockedRun, LockedWork
 from vtorc.recovery.planned import PlannedReparent
 from vtorc.recovery.promotion import Promotion, ReplicaToRepoint
@@ -680,6 +681,20 @@ def _(patch: Patch) -> None:
         return
 
     patch.set(ShardLock, "check_clock", careless)
+
+
+@mutant(
+    "old-look-at-the-stopped",
+    "promotes long after it looked at the stopped tablets",
+    profile="failover",
+    budget=30,
+    kinds=("restart-amid-failover",),
+)
+def _(patch: Patch) -> None:
+    async def careless(self: EmergencyReparent, stopped: Any, choice: Any, *_: Any) -> tuple[Any, Any]:
+        return stopped, choice
+
+    patch.set(EmergencyReparent, "_confirm_stopped", careless)
 
 
 # --- planned reparent

@@ -278,7 +278,7 @@ class Desk:
         async def work(
             tools: RecoveryTools, watch: ShardWatch, heard: StepListener, switch: CancelSwitch
         ) -> RecoveryRecord:
-            commands = Commands(tools, watch, heard, switch)
+            commands = Commands(tools, watch, heard, switch, plan.basis.view)
             match plan.kind:
                 case "planned":
                     record = await commands.planned_reparent(policy, to, begun=begun)

@@ -34,6 +34,12 @@ class Commands:
     """Hears of each step as it ends."""
     switch: CancelSwitch = field(default_factory=CancelSwitch)
     """The switch by which the operator cancels the command."""
+    planned_on: ShardView | None = None
+    """The view that the operator's plan was made from; None without a plan.
+
+    A reparent fails if the shard has another primary or policy by the time that it has the lock. An emergency reparent
+    had waited for another vtorc to replace the lost primary, and then replaced the new one.
+    """
 
     async def planned_reparent(
         self, policy: DurabilityPolicy, new_primary: TabletAlias | None = None, *, begun: BegunRecovery | None = None
@@ -127,11 +133,20 @@ class Commands:
     async def _ask_hooks(
         self, session: RecoverySession, begun: BegunRecovery, *hooks: Hook, named: bool = False
     ) -> ShardView:
-        """Read the shard under the lock, and run the operator's commands; what they took time for is read again."""
-        view = await self._read_again(session)
+        """Read the shard under the lock, and run the operator's commands; what they took time for is read again.
+
+        Raises RecoveryFailed if the plan does not hold any more.
+        """
+        view = await self._read_as_planned(session)
         occasion = occasion_of(begun, view, named=named)
         ran = [await run_pre_hooks(session, hook, occasion) for hook in hooks]
-        return await self._read_again(session) if any(ran) else view
+        return await self._read_as_planned(session) if any(ran) else view
+
+    async def _read_as_planned(self, session: RecoverySession) -> ShardView:
+        view = await self._read_again(session)
+        if self.planned_on is not None and (changed := _changed_since(self.planned_on, view)):
+            raise session.fail(f"{changed} since the plan was made, so nothing was changed; make a new plan")
+        return view
 
     async def _read_again(self, session: RecoverySession) -> ShardView:
         """Read the shard's records and ask its tablets again under the lock."""
@@ -141,3 +156,17 @@ class Commands:
         view = self.watch.view()
         session.expect_primary(view)
         return view
+
+
+def _changed_since(plan: ShardView, now: ShardView) -> str:
+    """Return what a plan rests on and has changed since, as the begin of a sentence; empty if all of it stands."""
+    if plan.keyspace_record.durability_policy != now.keyspace_record.durability_policy:
+        return "the durability policy has changed"
+    if _term(plan) == _term(now):
+        return ""
+    return "the shard has lost its primary" if now.primary is None else f"{now.primary.alias} has become primary"
+
+
+def _term(view: ShardView) -> tuple[TabletAlias, int] | None:
+    """Return the primary of a view and the begin of its term; None if it has no primary."""
+    return None if view.primary is None else (view.primary.alias, view.primary.record.primary_term_start)

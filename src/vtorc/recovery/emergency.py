@@ -57,7 +57,11 @@ class EmergencyReparent:
         ready = await CatchUp(self.session, self.view, self._choose_from).run(stopper.stopped)
         choice, winner, position = ready.choice, ready.winner, ready.position
         stopped: Mapping[TabletAlias, StoppedTablet] = ready.stopped
+        # The lock comes first: a topology server took 4 s for it, in which a replica had started and acknowledged.
+        await self.session.check_lock()
+        stopped_at = began
         if self.session.elapsed() - began > CONFIRM_STOPPED_AFTER:
+            stopped_at = self.session.elapsed()
             stopped, choice = await self._confirm_stopped(stopped, choice, winner, position)
         self.session.winner = winner
         await promote(
@@ -70,6 +74,7 @@ class EmergencyReparent:
                 replicas=self._replicas_to_repoint(winner, stopped, choice),
                 reparent=Reparent.EMERGENCY,
                 first=False,
+                stopped_at=stopped_at,
             ),
         )
 

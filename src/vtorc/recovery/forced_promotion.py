@@ -60,10 +60,13 @@ class ForcedPromotion:
         self.session.winner = self.named
         self.session.mark(OutageMark.ELECTED)
         await self._apply_relay_log(stopper.stopped)
+        await self.session.check_lock()
         stopped: Mapping[TabletAlias, StoppedTablet] = stopper.stopped
+        stopped_at = began
         if self.session.elapsed() - began > CONFIRM_STOPPED_AFTER:
+            stopped_at = self.session.elapsed()
             stopped = await self._confirm_stopped(stopped)
-        await self._promote(stopped)
+        await self._promote(stopped, stopped_at)
 
     def _check_data_loss(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
         """Refuse if promoting `named` would lose more than was accepted; else store why it is done."""
@@ -116,7 +119,7 @@ class ForcedPromotion:
         self._check_data_loss(confirmed)
         return confirmed
 
-    async def _promote(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> None:
+    async def _promote(self, stopped: Mapping[TabletAlias, StoppedTablet], stopped_at: float) -> None:
         position = stopped[self.named].received
         await promote(
             self.session,
@@ -133,5 +136,6 @@ class ForcedPromotion:
                 ),
                 reparent=Reparent.EMERGENCY,
                 first=False,
+                stopped_at=stopped_at,
             ),
         )

@@ -16,6 +16,7 @@ from vtorc.errors import LockLost, TabletError, TopoError, VtorcError
 from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_DEADLINE, is_still_stopped
+from vtorc.tablet.sending import checked_before_sending
 
 APPLY_DEADLINE = 5.0
 """Most seconds that a replica gets to apply its relay log before re-pointing drops it."""
@@ -24,6 +25,12 @@ CHECK_AGAIN_AFTER = 1.0
 """Seconds of waiting after which the lock and the stopped replica are checked again.
 
 Most promotions wait for nothing and skip these checks.
+"""
+
+KNOWN_FOR = 2.0
+"""Seconds after which it is unknown whether a tablet is still stopped: a vttablet that starts resumes replication.
+
+The look before a promotion takes one second at most.
 """
 
 REPOINT_GRACE = 2.0
@@ -58,6 +65,9 @@ class Promotion:
     """The operation that the reparent journal names (Vitess `emergency_reparenter.go`, `planned_reparenter.go`)."""
     first: bool
     """Whether the shard had no primary before."""
+    stopped_at: float | None = None
+    """When the stopped tablets were last seen to be stopped, in seconds since the recovery began; None if nothing rests
+    on that. The lock was checked before: a topology server may take seconds for it, in which a tablet starts."""
 
 
 async def promote(session: RecoverySession, promotion: Promotion) -> None:
@@ -66,7 +76,9 @@ async def promote(session: RecoverySession, promotion: Promotion) -> None:
     Replicas that cannot be re-pointed in time are left to the ordinary repairs. Raises RecoveryFailed if the promotion
     failed, or if its first write was not acknowledged. The caller then puts back what can still be put back.
     """
-    await session.check_lock()
+    if promotion.stopped_at is None:
+        await session.check_lock()
+    _check_still_known(session, promotion)
     # No way back from here: replicas that are started towards the old primary would give it acknowledgements.
     session.forget_undo()
     created = session.tools.clock.wall()
@@ -94,6 +106,18 @@ async def promote(session: RecoverySession, promotion: Promotion) -> None:
         raise failure
 
 
+def _check_still_known(session: RecoverySession, promotion: Promotion) -> None:
+    """Raise RecoveryFailed if the tablets were seen to be stopped too long ago: this process may have stood still."""
+    if promotion.stopped_at is None:
+        return
+    ago = session.elapsed() - promotion.stopped_at
+    if ago > KNOWN_FOR:
+        raise session.fail(
+            f"not promoting {promotion.winner.alias}: the others were last seen to be stopped {ago:.1f} s ago, and one "
+            f"may have started since"
+        )
+
+
 async def _make_primary(session: RecoverySession, promotion: Promotion) -> None:
     winner = promotion.winner
     semi_sync = promotion.policy.required_acks(Member(winner.alias, TabletType.PRIMARY)) > 0
@@ -101,7 +125,8 @@ async def _make_primary(session: RecoverySession, promotion: Promotion) -> None:
     if promotion.first:
         name, call = "initialise as primary", session.tablets.init_primary
     try:
-        await session.step(name, winner.alias, call(winner, semi_sync=semi_sync))
+        with checked_before_sending(lambda: _check_still_known(session, promotion)):
+            await session.step(name, winner.alias, call(winner, semi_sync=semi_sync))
     except (TabletError, TimeoutError) as error:
         if not await _is_primary(session, promotion):
             raise session.fail(f"{winner.alias} could not be promoted: {str(error) or 'no answer in time'}") from error

@@ -148,8 +148,24 @@ def test_tablets_are_asked_again_only_if_they_had_time_to_start(takes: float, as
         await reparent(rig, THREE)
         assert (f"replication_status {FIRST}" in rig.tablets.at) is asked
         assert (f"replication_status {SECOND}" in rig.tablets.at) is asked
+        assert rig.steps.count("check lock") == 2  # before the stop, and before that look
 
     in_session(main, start=128.0)  # a power of two: sums of seconds are exact
+
+
+def test_tablets_are_asked_again_after_a_slow_check_of_the_lock() -> None:
+    """A topology server may take seconds for it, in which a tablet starts and acknowledges."""
+
+    async def main(rig: Rig) -> None:
+        for name in BOTH:
+            tell(rig, name)
+        rig.held.tell("check", None, takes=1.0)
+        rig.tablets.tell(f"replication_status {SECOND}", threads("100:1-60", "100:1-61", io_state=RUNNING))
+        with pytest.raises(RecoveryRefused):
+            await reparent(rig, THREE)
+        assert not [call for call in rig.calls if call.startswith(("promote", "set_", "populate"))]
+
+    in_session(main)
 
 
 @pytest.mark.parametrize("again", [threads("100:1-60", "100:1-61"), unreachable()], ids=["has received more", "silent"])

@@ -163,8 +163,24 @@ def test_tablets_are_asked_again_only_if_they_had_time_to_start(takes: float, as
         await asyncio.sleep(2.0)  # the wait for the lock
         await force(rig, await estimate(rig))
         assert (f"replication_status {SECOND}" in rig.tablets.at) is asked
+        assert rig.steps.count("check lock") == 2  # before the stop, and before that look
 
     in_session(main, start=128.0)  # a power of two: sums of seconds are exact
+
+
+def test_tablets_are_asked_again_after_a_slow_check_of_the_lock() -> None:
+    """A topology server may take seconds for it, in which a tablet starts and acknowledges."""
+
+    async def main(rig: Rig) -> None:
+        tell(rig)
+        accepted = await estimate(rig)
+        rig.held.tell("check", None, takes=1.0)
+        rig.tablets.tell(f"replication_status {THIRD}", threads(io_state=RUNNING))
+        with pytest.raises(RecoveryRefused, match="more than was accepted"):
+            await force(rig, accepted)
+        assert f"promote_replica {FIRST}" not in rig.tablets.at
+
+    in_session(main)
 
 
 def test_a_tablet_that_did_not_stay_stopped_makes_the_loss_larger_than_was_accepted() -> None:

@@ -17,6 +17,7 @@ from vtorc.errors import LockLost, TopoUnavailable
 from vtorc.recovery.errors import RecoveryFailed
 from vtorc.recovery.promotion import APPLY_DEADLINE, REPOINT_GRACE, Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.stop import CONFIRM_DEADLINE
+from vtorc.tablet.sending import about_to_send
 
 WINNER, SECOND, THIRD = (str(alias(f"zone1-{number}")) for number in (101, 102, 103))
 VIEW = shard(primary(dead_for=3.0), replica(WINNER), replica(SECOND), replica(THIRD, TabletType.RDONLY))
@@ -354,5 +355,48 @@ def test_a_replica_that_has_left_the_shard_is_left_alone() -> None:
         await promote(rig.session, promotion(ReplicaToRepoint(gone, HELD)))
         assert [call.split()[0] for call in rig.calls] == ["promote_replica", "populate_reparent_journal"]
         assert P not in " ".join(rig.calls)
+
+    in_session(main)
+
+
+# How old the look at the stopped tablets may be
+
+
+@pytest.mark.parametrize(("ago", "promoted"), [(2.0, True), (2.25, False)])
+def test_nothing_is_promoted_long_after_the_stopped_tablets_were_looked_at(ago: float, promoted: bool) -> None:
+    """A tablet may have started and acknowledged since; what was stopped can still be put back."""
+
+    async def main(rig: Rig) -> None:
+        rig.session.on_abort("stop replication", alias(SECOND), lambda: asyncio.sleep(0.0))
+        await asyncio.sleep(ago)
+        wanted = replace(promotion(ReplicaToRepoint(record(SECOND))), stopped_at=0.0)
+        if promoted:
+            await promote(rig.session, wanted)
+        else:
+            with pytest.raises(RecoveryFailed, match=rf"the others were last seen to be stopped {ago:.1f} s ago"):
+                await promote(rig.session, wanted)
+            assert rig.session.can_undo
+        assert (f"promote_replica {WINNER}" in rig.tablets.at) is promoted
+        assert rig.held.calls == []  # the lock was checked before the look
+
+    in_session(main, start=128.0)  # a power of two: sums of seconds are exact
+
+
+def test_a_process_that_stood_still_sends_no_promotion() -> None:
+    """It may stand still between any two of its instructions, also right before the call is sent."""
+
+    async def main(rig: Rig) -> None:
+        sent: list[str] = []
+
+        async def call(*_: object, **__: object) -> None:
+            await asyncio.sleep(3.0)
+            about_to_send()
+            sent.append("promotion")
+
+        rig.tablets.promote_replica = call  # type: ignore[assignment, method-assign]
+        with pytest.raises(RecoveryFailed, match="may have started since"):
+            await promote(rig.session, replace(promotion(), stopped_at=rig.session.elapsed()))
+        assert sent == []
+        assert JOURNAL not in rig.tablets.at
 
     in_session(main)

@@ -142,7 +142,7 @@ class Life:
         self.ended_at: float | None = None
         self.at_end: list[Callable[[], None]] = []
         self._tasks: dict[asyncio.Task[Any] | LightTask[Any], None] = {}
-        self._context = contextvars.copy_context()
+        self._context = contextvars.Context()
         self._context.run(PROCESS.set, str(process))
 
     def run(self, work: Callable[[], _T]) -> _T:

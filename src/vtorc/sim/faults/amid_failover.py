@@ -219,6 +219,29 @@ def return_amid_failover(scene: FaultScene) -> End:
     return strike.end
 
 
+def restart_amid_failover(scene: FaultScene) -> End:
+    """Let a primary that was cut off return once its replicas are stopped, and the vttablet of one of them start anew.
+
+    It resumes replication, and the replica acknowledges. Meanwhile each vtorc waits seconds for the topology server.
+    """
+    strike = Strike(scene)
+    replica = strike.acker()
+    heal = strike.hide(strike.primary)
+    vtorcs = {vtorc.host.name for vtorc in scene.world.vtorcs}
+    topo = {scene.world.topos["global"].process.host.name}
+    delay = strike.random.uniform(3.0, 4.8)
+
+    def strike_now() -> None:
+        lift = scene.impose(sources=vtorcs, targets=topo, delay=delay)
+        strike.on_end(lift)
+        strike.later(6.0, 8.0, lift)
+        strike.later(0.02, 0.04, replica.process.crash)
+        heal()
+
+    strike.when_sent(STOPS, strike_now)
+    return strike.end
+
+
 def lose_promotion(scene: FaultScene) -> End:
     """Cut a primary off until its successor is promoted, then let it return and cut all vtorcs off from all tablets."""
     strike = Strike(scene)

@@ -241,6 +241,9 @@ _CATALOGUE = (
     # Vtorcs that share the shards
     FaultKind("lose-vtorcs-in-turn", "The hosts of all vtorcs lose power, one after the other.",
               processes.lose_vtorcs_in_turn, 40, 120, FaultTarget.NO_CHOICE, Drawn.BY_NAME, UNBOUNDED),
+    # Amid a failover
+    FaultKind("restart-amid-failover", "The primary returns amid its failover, and a stopped replica starts again.",
+              amid_failover.restart_amid_failover, 40, 60, FaultTarget.NO_CHOICE, Drawn.BY_NAME, UNBOUNDED),
 )
 # fmt: on
 
