@@ -36,9 +36,13 @@ from vtorc.core.election.past_ackers import PastAckers
 from vtorc.core.facts.durability import DurabilityPolicy, PromotionRule, policy
 from vtorc.core.facts.fitness import FIT
 from vtorc.core.facts.gtid import GtidSet
-from vtorc.core.facts.ids import TabletAlias, TabletType
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
+from vtorc.core.facts.remembered import RememberedTablet, ShardMemory
+from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.discovery.lateness import OnTimeClock
+from vtorc.discovery.memory_keeper import MemoryKeeper, ShardMemoryStore
 from vtorc.discovery.shard_topology import ShardTopology
 from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import TabletError
@@ -177,6 +181,92 @@ def _(patch: Patch) -> None:
 
     patch.set(PastAckers, "_is_past_acker", careless)
     patch.set(CandidateSet, "bystanders", property(lambda self: {}))
+
+
+@mutant(
+    "age-memory-at-start",
+    "takes what it remembers for as old as it was when vtorc started, however late a shard is watched",
+    profile="blind",
+    budget=30,
+    kinds=("unseen-acker",),
+)
+def _(patch: Patch) -> None:
+    begin, began = MemoryKeeper.__init__, dict[MemoryKeeper, float]()
+
+    def start(self: MemoryKeeper, store: ShardMemoryStore, stored: Mapping[ShardId, ShardMemory]) -> None:
+        begin(self, store, stored)
+        began[self] = asyncio.get_running_loop().time()
+
+    def careless(self: MemoryKeeper, shard: ShardId, clock: OnTimeClock) -> Mapping[TabletAlias, RememberedTablet]:
+        memory, since = self._stored.pop(shard, None), clock.real() - began[self]
+        wall = clock.wall() - round(since * 1e9)
+        return memory.recalled(wall=wall, now=clock.now() - since, real=began[self]) if memory is not None else {}
+
+    patch.set(MemoryKeeper, "__init__", start)
+    patch.set(MemoryKeeper, "recall", careless)
+
+
+@mutant(
+    "see-no-gap",
+    "takes tablets to have stayed as they were while it stood still or was cut off",
+    profile="blind",
+    budget=30,
+    kinds=("unseen-acker",),
+)
+def _(patch: Patch) -> None:
+    patch.set(ShardWatch, "_look", lambda self: None)
+
+
+@mutant(
+    "what-ended-has-ended",
+    "takes a server that had ceased to acknowledge to have stayed so while it heard no tablet",
+    profile="blind",
+    budget=30,
+    kinds=("unseen-acker-rebuilt",),
+)
+def _(patch: Patch) -> None:
+    patch.set(TabletMemory, "after_silence", lambda self, now: self)
+
+
+@mutant(
+    "unheard-is-lost",
+    "takes a primary for lost while it hears no tablet, and so the deletion of an acker's record for a word",
+    profile="blind",
+    budget=30,
+    kinds=("unseen-acker-deleted",),
+)
+def _(patch: Patch) -> None:
+    def careless(view: ShardView, primary: TabletView) -> float | None:
+        uuid, address = primary.memory.server_uuid, primary.record.mysql_address
+        spans = [tablet.memory.client_span for tablet in view.tablets]
+        received = [span.seen_to for span in spans if span is not None and span.is_of(uuid, address)]
+        if primary.failing_since is None:
+            return None
+        return max([primary.failing_since, *(at + unexplained_ackers.SEEN_AT_WORK_WITHIN for at in received)])
+
+    patch.everywhere(unexplained_ackers.lost_since, careless)
+
+
+@mutant(
+    "no-word-of-the-deleted",
+    "forgets at a restart the tablets whose records were deleted meanwhile",
+    profile="blind",
+    budget=60,
+    kinds=("unseen-acker-deleted",),
+)
+def _(patch: Patch) -> None:
+    patch.set(ShardWatch, "_deleted_before_a_count", lambda self, seen, last_found: [])
+
+
+@mutant(
+    "deleted-as-last-seen",
+    "takes a tablet with a deleted record to have been until then as it was last seen",
+    profile="blind",
+    budget=60,
+    kinds=("unseen-acker-deleted",),
+)
+def _(patch: Patch) -> None:
+    patch.set(unexplained_ackers, "_may_ack_unseen", lambda memory, primary: False)
 
 
 @mutant(

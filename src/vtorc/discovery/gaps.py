@@ -48,6 +48,14 @@ class Gaps:
         if now - seen_at > self._longest:
             self._age(TabletMemory.after_gap)
 
+    def note_deletion(self) -> None:
+        """Note that records of tablets are gone.
+
+        No answer will tell of such a tablet. In a silence that still lasts it may have begun to acknowledge.
+        """
+        if self._clock.real() - self._heard_at > self._longest:
+            self._age(TabletMemory.after_silence)
+
     @property
     def _longest(self) -> float:
         """Seconds over which tablets are taken to have stayed as they were; they may be asked more seldom by order."""

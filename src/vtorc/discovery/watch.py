@@ -2,9 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vtorc.core.election.unexplained_ackers import client_count_after, client_count_without
+from vtorc.core.election.unexplained_ackers import (
+    client_count_after,
+    client_count_without,
+    clients_without_count,
+    given_up,
+)
 from vtorc.core.facts.client_count import ClientCount, tells_more
 from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.holds import NO_HOLDS, Hold, HoldsOnShard
@@ -142,13 +147,47 @@ class ShardWatch:
             for alias in sorted(self._watched.keys() - seen)
             if alias.cell not in topology.unreachable_cells and alias not in topology.bad_records
         ]
-        count = client_count_without(self._client_count, self.view(), dict.fromkeys(gone, found_at))
+        if gone:
+            self._gaps.note_deletion()
+        last_found = dict.fromkeys(gone, found_at)
+        count = client_count_without(self._client_count, self.view(), last_found)
+        deleted = self._deleted_before_a_count(seen, last_found)
         for alias in gone:
             self._end_watch(alias)
         for record in topology.tablets:
             self._update_tablet(self._group, record)
         self._view = None
         self._note_clients(count)
+        self._note_deleted(deleted)
+
+    def _deleted_before_a_count(
+        self, seen: Collection[TabletAlias], last_found: Mapping[TabletAlias, float]
+    ) -> list[TabletMemory]:
+        """Return what is remembered of tablets that a reading found no more, while no count tells of their clients.
+
+        Some are known from an earlier process only, or an earlier watch. Without that, a vtorc that was restarted did
+        not know the last acker any more, whose record was deleted meanwhile.
+        """
+        view, topology = self.view(), self._topology
+        left = last_found.keys() - given_up(view, view.primary, last_found)
+        deleted = [self._watched[alias].probe.view.memory for alias in sorted(left)]
+        for alias, each in sorted(self._remembered.items()):
+            is_read = alias.cell not in topology.unreachable_cells and alias not in topology.bad_records
+            if is_read and alias not in seen and not each.record_is_gone:
+                deleted.append(each.memory)
+                self._remembered[alias] = replace(each, record_is_gone=True)
+        return deleted if self._client_count is None else []
+
+    def _note_deleted(self, deleted: Iterable[TabletMemory]) -> None:
+        """Remember of the primary how many tablets may acknowledge its writes that have no record any more."""
+        primary = self.view().primary
+        probe = self._watched[primary.alias].probe if primary is not None else None
+        clients = clients_without_count(deleted, primary) if primary is not None else 0
+        if probe is not None and clients:
+            before = probe.view.memory
+            probe.note_unknown_clients(before.unknown_clients + clients, explained=before.clients_explained)
+            self._view = None
+            self._keep(before, probe.view.memory)
 
     def _age(self, aging: Aging) -> None:
         """Let what is remembered of all tablets be worth less from now on, over a restart too."""
@@ -168,7 +207,7 @@ class ShardWatch:
         watched = self._watched.pop(alias)
         for task in watched.tasks:
             task.cancel()
-        self._remembered[alias] = watched.probe.remembered
+        self._remembered[alias] = replace(watched.probe.remembered, record_is_gone=True)
 
     def memory(self) -> ShardMemory:
         """Return all that is remembered of the shard's tablets, and of those that it had."""

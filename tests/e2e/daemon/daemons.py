@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from tests.e2e.daemon.watching import until
-from vtorc.core.election.past_ackers import SETTLED
+from vtorc.core.election.unexplained_ackers import SETTLED
 from vtorc.lab.cluster import LabCluster
 from vtorc.lab.vtorc_process import LogLine, VtorcProcess
 

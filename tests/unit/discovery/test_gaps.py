@@ -116,7 +116,7 @@ class StillTime:
 
 
 def ages_after(*news: str, calm: float = 5.0) -> list[str]:
-    """Return how memories are aged by news: `+20` lets seconds pass, and `answer` and `reading` are news."""
+    """Return how memories are aged by news: `+20` lets seconds pass, and the rest is news."""
     time, ages = StillTime(), []
 
     def age(aging: Aging) -> None:
@@ -125,7 +125,7 @@ def ages_after(*news: str, calm: float = 5.0) -> list[str]:
         ages.append("silence" if aged.was_heard else "gap")
 
     gaps = Gaps(OnTimeClock(time), lambda: ProbePace(calm_interval=calm), age)
-    kinds = {"answer": gaps.note_answer, "reading": gaps.note_reading}
+    kinds = {"answer": gaps.note_answer, "reading": gaps.note_reading, "deletion": gaps.note_deletion}
     for each in news:
         if each.startswith("+"):
             time.seconds += float(each)
@@ -150,6 +150,9 @@ def ages_after(*news: str, calm: float = 5.0) -> list[str]:
         ),
         pytest.param("reading +15 answer +15 answer +15 answer", [], id="answers without readings"),
         pytest.param("answer +25 answer +25 answer", ["gap", "silence"] * 2, id="each gap anew"),
+        pytest.param("+15 reading +5 reading deletion", [], id="a record is deleted in a short silence"),
+        pytest.param("+15 reading +6 reading deletion", ["silence"], id="a record is deleted in a long silence"),
+        pytest.param("+15 reading +6 deletion answer", ["silence"] * 2, id="a silence goes on after a deletion"),
     ],
 )
 def test_a_gap_ends_with_the_first_news_after_it(news: str, ages: list[str]) -> None:

@@ -286,7 +286,8 @@ def test_a_restart_forgets_nothing_of_a_tablet_that_was_known_until_then() -> No
         found.append(watch.view().tablets[0].memory)
         for clock.time, names in ((110.0, (R1, R2)), (120.0, (R2,)), (130.0, (R1, R2))):
             watch.update(reading(clock.time, *names))
-            assert set(watch.memory().tablets) == {alias(R1), alias(R2)}
+            kept_now = watch.memory().tablets
+            assert [kept_now[alias(name)].record_is_gone for name in (R1, R2)] == [R1 not in names, False]
         found += [tablet.memory for tablet in watch.view().tablets]
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -366,6 +367,43 @@ def test_a_client_that_may_be_a_silent_tablet_outlives_the_process_as_an_unknown
     saved, unknown = run(main())
     assert unknown == 0
     assert saved[-1].tablets[alias(P)].memory.unknown_clients == 1
+
+
+def test_an_acker_whose_record_was_deleted_before_a_restart_is_an_unknown_client() -> None:
+    """So is one whose record was deleted before the primary was counted. The next restart counts neither again."""
+
+    async def main() -> list[int]:
+        clock, view, store, found = Clock(), shard(), Noting(), []
+        remembered = RememberedTablet(TabletType.REPLICA, 90.0, TabletMemory(was_heard=True, may_ack_until=math.inf))
+        tablets = {alias(name): remembered for name in (P, R1, R2, R3)}
+        tablets[alias(R3)] = replace(remembered, record_is_gone=True)
+        store.saved.append(ShardMemory(wall=0, now=0.0, real=0.0, tablets=tablets))
+
+        def reading(at: float, *names: str, **unreachable: str) -> ShardTopology:
+            return ShardTopology(
+                read_at=at,
+                cells=frozenset({"zone1", "zone2", "zone3"}),
+                keyspace_record=view.keyspace_record,
+                shard_record=view.shard_record,
+                tablets=(record(P, TabletType.PRIMARY, term=10), *(record(name, TabletType.REPLICA) for name in names)),
+                unreachable_cells=unreachable,
+            )
+
+        for first in (reading(1, R1, zone2="down"), reading(1)):
+            silent = cast(TabletManager, Tablet(clock, [(0, 0, SILENT)] * 9))
+            keeper = MemoryKeeper(store, {view.shard: store.saved[-1]})
+            watch = ShardWatch(view.shard, first, silent, OnTimeClock(clock), ProbePace, keeper=keeper)
+            watching = asyncio.create_task(watch.run())
+            await asyncio.sleep(0)
+            found.append(unexplained_clients(watch.view(), alias(P)))
+            watch.update(reading(2))
+            found.append(unexplained_clients(watch.view(), alias(P)))
+            keeper.close()
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        return found
+
+    assert run(main()) == [0, 2, 2, 2]
 
 
 class Noting:

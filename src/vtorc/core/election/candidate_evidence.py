@@ -7,9 +7,9 @@ from dataclasses import replace
 from vtorc.core.election.ack_arithmetic import NOTHING_SEEN, ObservedSemiSync
 from vtorc.core.election.candidates import CandidateSet, StoppedTablet
 from vtorc.core.election.last_primary import LastPrimary, last_primary
-from vtorc.core.election.past_ackers import SETTLED, PastAckers
+from vtorc.core.election.past_ackers import PastAckers
 from vtorc.core.election.protection import earlier_protection
-from vtorc.core.election.unexplained_ackers import are_assumed, counted_without, unexplained_clients
+from vtorc.core.election.unexplained_ackers import SETTLED, are_assumed, counted_without, unexplained_clients
 from vtorc.core.election.unseen_promotions import possible_unseen_promotions
 from vtorc.core.facts.durability import DurabilityPolicy, Member, PromotionRule
 from vtorc.core.facts.fitness import FIT, Fitness, shard_fitness

@@ -17,14 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vtorc.core.election.last_primary import LastPrimary
-from vtorc.core.election.unexplained_ackers import counted_without, lost_since, silent_clients
+from vtorc.core.election.unexplained_ackers import SETTLED, counted_without, lost_since, silent_clients
 from vtorc.core.facts.durability import DurabilityPolicy, Member
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.tablet_memory import ReplacedServer
 from vtorc.core.facts.views import ShardView, TabletView
-
-SETTLED = 1.0
-"""Seconds after which an acknowledgement that was under way has arrived and its write is committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

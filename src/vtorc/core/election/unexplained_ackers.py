@@ -27,6 +27,7 @@ that can only be such a tablet or an unknown server. Then an election has to rea
 tablet once explained a client, and the election took it for one that cannot acknowledge.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -35,7 +36,11 @@ from vtorc.core.facts.client_span import ClientSpan
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.status import TabletStatus, ThreadState
+from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
+
+SETTLED = 1.0
+"""Seconds after which an acknowledgement that was under way has arrived and its write is committed."""
 
 LINGERS = 60.0
 """Seconds for which a primary counts a replica that has ended its connection.
@@ -73,24 +78,48 @@ def client_count_without(
     """Return what is known of the clients after a reading of the topology found the records of `gone` deleted.
 
     The reading that found each last began at the moment beside it. A client without a record is an unknown server, and
-    a tablet that was one by its last answer is that from now on. But a record that was deleted after the primary was
-    lost is an operator's word. By it the tablet is gone for good, and with it the writes that it alone may hold. `view`
-    has these tablets still.
+    a tablet that was one by its last answer is that from now on. So is one that may have begun to acknowledge while
+    vtorc looked at nothing. A vtorc was cut off once while a drained tablet came back, acknowledged alone, and lost its
+    record. But a record that was deleted after the primary was lost is an operator's word. By it the tablet is gone for
+    good, and with it the writes that it alone may hold. `view` has these tablets still.
     """
     if before is None or not gone:
         return before
     primary = view.tablet(before.primary)
-    since = lost_since(view, primary) if primary is not None else None
-    given_up = frozenset() if since is None else frozenset(name for name, found_at in gone.items() if found_at >= since)
-    left = [tablet for tablet in view.tablets if tablet.alias in gone.keys() - given_up]
-    clients = sum(span is not None and span.ended is None for _, span in _with_spans(left, before, view))
+    gone_for_good = given_up(view, primary, gone)
+    left = [tablet for tablet in view.tablets if tablet.alias in gone.keys() - gone_for_good]
+    were, others = list[TabletView](), list[TabletView]()
+    for tablet, span in _with_spans(left, before, view):
+        (were if span is not None and span.ended is None else others).append(tablet)
+    unseen = sum([_may_ack_unseen(tablet.memory, primary) for tablet in others]) if primary is not None else 0
     before = replace(
         before,
-        unexplained=before.unexplained + clients,
-        unseen=before.unseen + clients,
-        given_up=before.given_up | given_up,
+        unexplained=before.unexplained + len(were) + unseen,
+        unseen=before.unseen + len(were) + unseen,
+        most_before=before.most_before + unseen,  # the count is of a time before it may have become one
+        given_up=before.given_up | gone_for_good,
     )
     return _judged(before, replace(view, tablets=tuple(each for each in view.tablets if each.alias not in gone)))
+
+
+def clients_without_count(deleted: Iterable[TabletMemory], primary: TabletView) -> int:
+    """Return how many tablets with `deleted` records may be clients of a primary that this process has not counted yet.
+
+    That is a tablet that was not seen to cease, or that may have begun while vtorc looked at nothing.
+    """
+    return sum([each.may_ack_until == math.inf or _may_ack_unseen(each, primary) for each in deleted])
+
+
+def _may_ack_unseen(memory: TabletMemory, primary: TabletView) -> bool:
+    """Whether it may have begun to acknowledge unseen, and the primary was not seen at work since."""
+    until, term = max(memory.unknown_until, memory.unheard_until), primary.memory.observed_term
+    return until > -math.inf and (term is None or until + SETTLED > term.seen_at)
+
+
+def given_up(view: ShardView, primary: TabletView | None, gone: Mapping[TabletAlias, float]) -> frozenset[TabletAlias]:
+    """Return the tablets whose records were deleted after the primary was lost; each was last found at its moment."""
+    since = lost_since(view, primary) if primary is not None else None
+    return frozenset() if since is None else frozenset(name for name, found_at in gone.items() if found_at >= since)
 
 
 def lost_since(view: ShardView, primary: TabletView) -> float | None:

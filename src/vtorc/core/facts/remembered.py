@@ -32,6 +32,9 @@ class RememberedTablet:
     """When the last reading of the topology began that found it, in seconds on the keeper's monotonic clock."""
     memory: TabletMemory
     """All that was remembered of it, without evidence of the present."""
+    record_is_gone: bool = False
+    """Whether a reading of the topology found its record deleted, and so what it may have acknowledged is accounted
+    for."""
 
     @classmethod
     def of(cls, kind: TabletType, read_at: float, memory: TabletMemory) -> Self:

@@ -160,6 +160,15 @@ PROFILES = {
             settings=VtorcSettings(shares=True),
         ),
         Profile(
+            name="blind",
+            least=1,
+            most=1,
+            span=5.0,
+            kinds=named("unseen-acker", "unseen-acker-rebuilt", "unseen-acker-deleted"),
+            targets=(0,),
+            draw_plan=failover_plan,
+        ),
+        Profile(
             name="asks-mysql",
             least=1,
             most=4,

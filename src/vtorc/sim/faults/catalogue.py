@@ -6,7 +6,18 @@ every seed another run.
 
 from collections.abc import Mapping
 
-from vtorc.sim.faults import amid_failover, forgotten, holding, links, operators, processes, servers, setups, topology
+from vtorc.sim.faults import (
+    amid_failover,
+    forgotten,
+    holding,
+    links,
+    operators,
+    processes,
+    servers,
+    setups,
+    topology,
+    unseen,
+)
 from vtorc.sim.faults.fault import (
     MANY_PRIMARIES,
     NO_PRIMARY,
@@ -244,6 +255,15 @@ _CATALOGUE = (
     # Amid a failover
     FaultKind("restart-amid-failover", "The primary returns amid its failover, and a stopped replica starts again.",
               amid_failover.restart_amid_failover, 40, 60, FaultTarget.NO_CHOICE, Drawn.BY_NAME, UNBOUNDED),
+    # Vtorcs that see nothing
+    FaultKind("blind-vtorcs", "All vtorcs are cut off, stopped or killed, each in a way of its own.",
+              unseen.blind_vtorcs, 20, 120, FaultTarget.NO_CHOICE, Drawn.BY_NAME, NO_PRIMARY),
+    FaultKind("unseen-acker", "Unseen by all vtorcs, a replica is put in service, acknowledges alone, and leaves.",
+              unseen.unseen_acker, 80, 100, FaultTarget.NO_CHOICE, Drawn.BY_NAME, UNBOUNDED),
+    FaultKind("unseen-acker-rebuilt", "Unseen by all vtorcs, a replica comes back, acknowledges alone, and is rebuilt.",
+              unseen.unseen_acker_rebuilt, 80, 100, FaultTarget.NO_CHOICE, Drawn.BY_NAME, UNBOUNDED),
+    FaultKind("unseen-acker-deleted", "Unseen by all vtorcs, a replica acknowledges alone, and its record is deleted.",
+              unseen.unseen_acker_deleted, 80, 100, FaultTarget.NO_CHOICE, Drawn.BY_NAME, UNBOUNDED),
 )
 # fmt: on
 

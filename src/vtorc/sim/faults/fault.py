@@ -154,6 +154,17 @@ def in_turn(*ends: End) -> End:
     return end
 
 
+def once(*ends: End) -> End:
+    """Return one end that calls several, the last one first, when it is first called."""
+    left = list(ends)
+
+    def end() -> None:
+        while left:
+            left.pop()()
+
+    return end
+
+
 class Drawn(enum.Enum):
     """Which profiles draw a kind of fault by themselves; any kind can be asked for by its name."""
 

@@ -7,7 +7,7 @@ from vtorc.core.facts.durability import Member, policy
 from vtorc.core.facts.ids import ShardId, TabletType
 from vtorc.sim.cluster.tablet import SimTablet
 from vtorc.sim.engine.loop import current_loop
-from vtorc.sim.faults.fault import End, FaultScene
+from vtorc.sim.faults.fault import End, FaultScene, once
 
 STOPS = frozenset({"StopReplicationAndGetStatus"})
 """The calls by which a vtorc stops the replicas of a lost primary."""
@@ -45,7 +45,11 @@ class Strike:
 
     def later(self, least: float, most: float, do: Callable[[], object]) -> None:
         """Do something after a random time between so many seconds, unless the fault is over by then."""
-        current_loop().call_later(self.random.uniform(least, most), self._unless_over, do)
+        self.at(self.random.uniform(least, most), do)
+
+    def at(self, seconds: float, do: Callable[[], object]) -> None:
+        """Do something after so many seconds, unless the fault is over by then."""
+        current_loop().call_later(seconds, self._unless_over, do)
 
     def _unless_over(self, do: Callable[[], object]) -> None:
         if not self._over:
@@ -73,20 +77,18 @@ class Strike:
 
         It is any replica if none acknowledges.
         """
-        rule = policy(self.scene.shard.plan.durability)
-        primary = Member(self.primary.config.alias, TabletType.PRIMARY)
-        ackers = [each for each in self.replicas if rule.may_ack(primary, _member(each))]
+        ackers = [each for each in self.replicas if self.may_ack(each)]
         rdonly = [each for each in ackers if each.config.init_type is TabletType.RDONLY]
         return self.random.choice(rdonly if rdonly and self.random.random() < 0.5 else ackers or self.replicas)
 
+    def may_ack(self, replica: SimTablet) -> bool:
+        """Whether the primary's commits count the acknowledgements of a replica."""
+        rule, primary = policy(self.scene.shard.plan.durability), Member(self.primary.config.alias, TabletType.PRIMARY)
+        return rule.may_ack(primary, Member(replica.config.alias, replica.config.init_type))
+
     def cut(self, inside: Iterable[str], outside: Iterable[str]) -> End:
         """Let nothing pass between two groups of hosts; returns what heals it, which the end does at the latest."""
-        ends = list(self.scene.impose_both_ways(frozenset(inside), frozenset(outside), cut=True))
-
-        def heal() -> None:
-            while ends:
-                ends.pop()()
-
+        heal = once(*self.scene.impose_both_ways(frozenset(inside), frozenset(outside), cut=True))
         self.on_end(heal)
         return heal
 
@@ -140,7 +142,3 @@ class Strike:
     def lose_primary(self) -> None:
         """Cut the primary's power or kill its processes."""
         self.random.choice((self.power_off, self.kill_both))(self.primary)
-
-
-def _member(tablet: SimTablet) -> Member:
-    return Member(tablet.config.alias, tablet.config.init_type)

@@ -1,6 +1,7 @@
 """How many semi-sync clients of a primary are servers that no tablet stands for, as answers come in."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from vtorc.core.election.unexplained_ackers import (
     are_assumed,
     client_count_after,
     client_count_without,
+    clients_without_count,
     counted_without,
     lost_since,
     silent_clients,
@@ -24,6 +26,7 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.status import SemiSyncStatus, TabletStatus
+from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
 
 R1, R2, R3 = "zone1-101", "zone2-200", "zone3-300"
@@ -266,6 +269,37 @@ def test_a_count_stays_only_while_equal_ones_come_soon_after_it() -> None:
     assert made.count.asked_at == late
     made.counts(3, late + 1)
     assert (made.count.clients, made.count.asked_at) == (3, late + 1)
+
+
+@pytest.mark.parametrize("aged", [TabletMemory.after_gap, TabletMemory.after_silence])
+def test_a_record_deleted_after_a_time_without_news_may_be_that_of_an_acker(
+    aged: Callable[[TabletMemory, float], TabletMemory],
+) -> None:
+    """It may have begun to acknowledge in that time, until the primary was seen at work a second later."""
+
+    def after_gap(at_work: float | None) -> Watched:
+        made = Watched(R1, R2)
+        for at in (0, 5, 10):
+            made.round(1, at, r1=CLIENT, r2=NO_SOURCE)
+        made.tablets = {name: replace(each, memory=aged(each.memory, 50.0)) for name, each in made.tablets.items()}
+        if at_work is not None:
+            made.counts(1, at_work)
+        return made.loses_record(R2, found_at=10)
+
+    assert [after_gap(at_work).unknown for at_work in (None, 50.9, 51.0)] == [1, 1, 0]
+    late = after_gap(None)
+    assert late.round(1, 60, r1=CLIENT).unknown == 0
+
+
+def test_a_tablet_without_record_may_be_a_client_that_was_not_seen_to_cease() -> None:
+    """Before the first count, that goes by what is remembered of it and of the primary."""
+    at_work = well().tablets[P]
+    still, ceased = TabletMemory(may_ack_until=math.inf), TabletMemory(may_ack_until=9.0)
+    appeared, unseen = TabletMemory(unknown_until=9.0), TabletMemory(unknown_until=9.1)
+    found = [clients_without_count([each], at_work) for each in (still, ceased, TabletMemory(), appeared, unseen)]
+    assert found == [1, 0, 0, 0, 1]
+    never_at_work = TabletView(record=primary().record)
+    assert clients_without_count([still, ceased, TabletMemory(), appeared, unseen], never_at_work) == 3
 
 
 @pytest.mark.parametrize("other", [NO_SOURCE, NO_ACKS, HALTED, OF_ANOTHER])
