@@ -41,6 +41,7 @@ from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.remembered import RememberedTablet, ShardMemory
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.core.facts.views import ShardView, TabletView
+from vtorc.discovery.gaps import Gaps
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper, ShardMemoryStore
 from vtorc.discovery.shard_topology import ShardTopology
@@ -214,7 +215,7 @@ def _(patch: Patch) -> None:
     kinds=("unseen-acker",),
 )
 def _(patch: Patch) -> None:
-    patch.set(ShardWatch, "_look", lambda self: None)
+    patch.set(Gaps, "note_reading", lambda self: None)
 
 
 @mutant(
