@@ -37,8 +37,7 @@ def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
 
         return check_config(words, os.environ, as_json=line.json)
     if line.wants != "run":
-        sys.stdout.write(version_text() if line.wants == "version" else help_text(commands))
-        return 0
+        return _shown(version_text() if line.wants == "version" else help_text(commands))
     try:
         store = SettingsStore(lambda: load(words, os.environ, folder=Path()))
         setup_logging(store.settings)
@@ -64,6 +63,19 @@ def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
     finally:
         flush_logs()
     return code
+
+
+def _shown(text: str) -> int:
+    """Print a text, of which a pager or `head` may take a part only; returns the exit code."""
+    from vtorc.cli.client.errors import OutputFailed
+    from vtorc.cli.client.screen import Screen
+
+    try:
+        Screen(sys.stdout).write(text)
+    except OutputFailed as error:
+        Screen(sys.stderr).say([f"vtorc: {error}"])
+        return EXIT_FAILED
+    return 0
 
 
 def _told(group: BaseExceptionGroup[BaseException]) -> int:
