@@ -187,7 +187,10 @@ def topology_advice(settings: Settings, *, new_file: str) -> TopologyAdvice:
 def _missing_topology_file(settings: Settings) -> str:
     """Return the path of a local topology that is about to be made; empty if it exists, or is none."""
     path = settings.topo_global_server_address
-    return path if settings.topo_implementation == "local" and not Path(path).exists() else ""
+    try:
+        return path if settings.topo_implementation == "local" and not Path(path).exists() else ""
+    except OSError:
+        return ""  # opening it tells why
 
 
 def daemon_facts(

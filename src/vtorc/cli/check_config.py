@@ -72,7 +72,10 @@ def _try_log_folder(settings: Settings) -> None:
     if not settings.log_dir:
         return
     folder = Path(settings.log_dir)
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    try:
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    except OSError as error:
+        raise bad_log_folder(folder, str(error.strerror)) from error
     if not there.is_dir():
         raise bad_log_folder(folder, f"'{there}' is no folder")
     if not os.access(there, os.W_OK | os.X_OK):
@@ -90,11 +93,18 @@ def _try_topology(settings: Settings) -> None:
             access.consul.tls()
     elif access.implementation == "zk2":
         access.zk.check_files()
-    elif Path(settings.topo_global_server_address).is_dir():
-        raise TopoMisconfigured(
-            f"topo_global_server_address: expected the path of a topology file, got the folder "
-            f"'{settings.topo_global_server_address}'"
-        )
+    else:
+        _try_topology_file(settings.topo_global_server_address)
+
+
+def _try_topology_file(path: str) -> None:
+    expected = "topo_global_server_address: expected the path of a topology file, got"
+    try:
+        is_folder = Path(path).is_dir()
+    except OSError as error:
+        raise TopoMisconfigured(f"{expected} '{path}' ({error.strerror})") from error
+    if is_folder:
+        raise TopoMisconfigured(f"{expected} the folder '{path}'")
 
 
 def _try_tablet_tls(settings: Settings) -> None:

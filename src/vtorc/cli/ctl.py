@@ -58,7 +58,11 @@ def _add(words: argparse.ArgumentParser, word: CtlWord, *, default: str | None) 
 
 def main(words: Sequence[str]) -> int:
     """Carry out a command; returns the exit code: 0 healthy or done, 1 problems found or refused, 2 error."""
-    options = parser().parse_args(words)
+    ctl = parser()
+    for word in words:
+        if not _is_utf8(word):
+            ctl.error(f"argument {word!a}: expected text in UTF-8")
+    options = ctl.parse_args(words)
     try:
         # imported only now: the forms take a while to load, which a wrong command line need not wait for
         from vtorc.cli.client.commands import run
@@ -68,3 +72,12 @@ def main(words: Sequence[str]) -> int:
         if sys.stderr is not None:
             sys.stderr.write("\n")
         return INTERRUPTED
+
+
+def _is_utf8(word: str) -> bool:
+    """Return whether a word can be sent: Python keeps other bytes of a command line as halves of characters."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ EXIT_BAD_SETTINGS = 2
 _SWITCH = 0.001
 """Seconds for which one thread of Python may keep the others waiting."""
 
+_MOST_FILES = 65_536
+"""Open files that vtorc asks for: each tablet and each client over HTTP takes some."""
+
 _BAD_SETTINGS = (SettingsError, TopoMisconfigured, TabletClientMisconfigured, ListenerTlsError)
 """Errors that only another setting, or another file that a setting names, can end."""
 
@@ -37,8 +41,7 @@ def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
 
         return check_config(words, os.environ, as_json=line.json)
     if line.wants != "run":
-        sys.stdout.write(version_text() if line.wants == "version" else help_text(commands))
-        return 0
+        return _shown(version_text() if line.wants == "version" else help_text(commands))
     try:
         store = SettingsStore(lambda: load(words, os.environ, folder=Path()))
         setup_logging(store.settings)
@@ -48,6 +51,7 @@ def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
         sys.stderr.write("vtorc: not started; vtorc --help lists the flags\n")
         return EXIT_BAD_SETTINGS
     _log_start(store)
+    _allow_many_files()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # gRPC's own handlers of fork would run, and log, each time that vtorc starts its HTTP server
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
@@ -64,6 +68,19 @@ def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
     finally:
         flush_logs()
     return code
+
+
+def _shown(text: str) -> int:
+    """Print a text, of which a pager or `head` may take a part only; returns the exit code."""
+    from vtorc.cli.client.errors import OutputFailed
+    from vtorc.cli.client.screen import Screen
+
+    try:
+        Screen(sys.stdout).write(text)
+    except OutputFailed as error:
+        Screen(sys.stderr).say([f"vtorc: {error}"])
+        return EXIT_FAILED
+    return 0
 
 
 def _told(group: BaseExceptionGroup[BaseException]) -> int:
@@ -90,6 +107,19 @@ def _log_start(store: SettingsStore) -> None:
     if os.geteuid() == 0:
         # upstream refuses to run as root; in containers root is common, and not worse than another user
         _log.warning("running as root, which vtorc does not need: run it as a user of its own")
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files as far as the system lets vtorc, as programs in Go do by themselves.
+
+    Most systems give a process 1,024 at first, too few for a fleet of 1,000 tablets. gRPC ends the whole process when
+    it gets none.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextlib.contextmanager

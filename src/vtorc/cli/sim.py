@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vtorc.cli.client.errors import OutputFailed
+from vtorc.cli.client.screen import Screen
 from vtorc.sim.engine.hashseed import fix_hash_seed
 from vtorc.sim.errors import SimPlanError
 
@@ -73,7 +75,7 @@ def main(words: Sequence[str]) -> int:
         if words and words[0] == "scenario":
             return _scenario(scenario_parser(), words[1:])
         return _sim(parser(), words)
-    except SimPlanError as error:
+    except (SimPlanError, OutputFailed) as error:
         sys.stderr.write(f"vtorc sim: {error}\n")
         return 2
 
@@ -201,13 +203,12 @@ def _progress(total: int, elapsed: Callable[[], float]) -> "Callable[[Totals], N
 
 
 def _print_line(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    Screen(sys.stdout).write(f"{line}\n")
 
 
 def _print_lines(lines: Sequence[str]) -> None:
     for line in lines:
         _print_line(line)
-    sys.stdout.flush()
 
 
 def _range(text: str) -> range:

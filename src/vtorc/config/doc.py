@@ -28,7 +28,7 @@ If a flag or the file is wrong, vtorc lists all problems at once, one on each li
 A key that no Vitess knew is ignored with a warning: every Vitess ignored such keys, and existing files have some.
 SIGHUP reads all of it again.
 Settings marked *live* then change at once; a change of another setting is logged and takes effect at the next start.
-If the file is wrong, nothing changes.
+If the file is wrong, or gone, nothing changes.
 """
 
 _ALWAYS = """

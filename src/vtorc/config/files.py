@@ -71,7 +71,7 @@ def choose_files(wanted: FileSettings, *, folder: Path) -> FileChoice:
         return FileChoice(_labelled([(folder / wanted.config, wanted.config_type or _format(wanted.config, "json"))]))
     if wanted.config_file:
         path = folder / wanted.config_file
-        if not path.exists():
+        if not _may_be_there(path):
             return _missing(wanted, wanted.config_file)
         return FileChoice(_labelled([(path, wanted.config_type or _format(wanted.config_file, ""))]))
     return _search(wanted, folder)
@@ -87,14 +87,28 @@ def _format(name: str, otherwise: str) -> str:
     return extension if extension in ("json", "toml", *_UNREADABLE) else otherwise
 
 
+def _may_be_there(path: Path) -> bool:
+    """Return whether there is something at a path; of one that cannot be looked at, reading it tells why."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
+
+
 def _search(wanted: FileSettings, folder: Path) -> FileChoice:
-    found = [(folder / name, "json") for name in _DEFAULT_FILES if (folder / name).is_file()]
+    found = [(path, "json") for name in _DEFAULT_FILES if _is_default_file(path := folder / name)]
+    asked = (wanted.config_path, wanted.config_name) != (FileSettings.config_path, FileSettings.config_name)
     for place in wanted.config_path:
-        here = [
-            (path, extension)
-            for extension in ("json", "toml", *_UNREADABLE)
-            if (path := folder / place / f"{wanted.config_name}.{extension}").is_file()
-        ]
+        try:
+            here = [
+                (path, extension)
+                for extension in ("json", "toml", *_UNREADABLE)
+                if (path := folder / place / f"{wanted.config_name}.{extension}").is_file()
+            ]
+        except OSError as error:
+            if not asked:
+                continue
+            return FileChoice(problems=[f"no settings file can be looked for in {place}: {error.strerror}"])
         if len(here) > 1:
             both = " and ".join(str(path) for path, _ in here)
             return FileChoice(
@@ -102,10 +116,20 @@ def _search(wanted: FileSettings, folder: Path) -> FileChoice:
             )
         if here:
             return FileChoice(_labelled([*found, *here]))
-    asked = (wanted.config_path, wanted.config_name) != (FileSettings.config_path, FileSettings.config_name)
     if asked and not found:
         return _missing(wanted, f"{wanted.config_name}.json or .toml in {' or '.join(wanted.config_path)}")
     return FileChoice(_labelled(found))
+
+
+def _is_default_file(path: Path) -> bool:
+    """Return whether there is a file that no operator has named.
+
+    One below a folder that vtorc may not search is none: an operator's shell may stand in /root.
+    """
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _missing(wanted: FileSettings, name: str) -> FileChoice:

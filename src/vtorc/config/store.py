@@ -77,10 +77,13 @@ class SettingsStore:
         """Read all sources again and replace the live settings at once; with any problem nothing changes.
 
         `apply` is called with the new settings before they replace the old ones. A SettingsError of it is a problem,
-        too.
+        too. So is a file that was read before and is gone: a mount that failed would have allowed the recoveries that
+        the file forbids.
         """
         try:
             new = self._read()
+            if gone := [file for file in self._loaded.files if file not in new.files]:
+                return Reloaded(problems=[f"{file} is gone: put it back, or restart vtorc without it" for file in gone])
             loaded, reloaded = self._swapped(new)
             apply(loaded.settings)
         except SettingsError as error:

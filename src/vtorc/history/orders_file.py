@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,9 @@ from vtorc.history.schema import version_of
 _BUSY = 2.0
 """Seconds that a statement waits for another process that reads the file."""
 
+_SHARED = "another vtorc writes to it as well, and neither knows the orders of the other: give each a folder of its own"
+_ANOTHER_FILE = "another file is in its place; restart vtorc to read that one, or move it away"
+
 T = TypeVar("T")
 
 Work = Callable[[sqlite3.Connection], T]
@@ -35,6 +39,10 @@ class OrdersFile:
 
     A file that cannot be used is logged once, and each call opens it again, so that no restart is needed once it is
     mended. A file of a newer vtorc is read as far as this vtorc knows its tables, and never written.
+
+    A copy of all that was answered stays in the memory, and a file that is opened again has to continue from it. A file
+    that had failed and was moved away began anew as an empty one: its first hold got the number of one in force, which
+    ended without a word, and the next start forgot the others.
     """
 
     def __init__(self, path: str, *, steps: Sequence[Sequence[str]] = STEPS) -> None:
@@ -43,7 +51,10 @@ class OrdersFile:
         self._steps = steps
         self._db: sqlite3.Connection | None = None
         self._opened_as: FileIdentity | None = None
+        self._answered: sqlite3.Connection | None = None
         self._is_newer = False
+        self._version_seen = 0
+        self._is_shared = False
         self._has_failed = False
         self._log = structlog.get_logger("vtorc.orders")
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -89,6 +100,8 @@ class OrdersFile:
         while (run := self._queue.get()) is not None:
             run()
         self._disconnect()
+        if self._answered is not None:
+            self._answered.close()
 
     def _transaction(self, work: Work[T], *, writes: bool) -> T:
         try:
@@ -107,6 +120,7 @@ class OrdersFile:
         db = self._connection()
         if writes and self._is_newer:
             raise OrdersFileError(self._newer(db))
+        self._look_for_others(db)
         db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         try:
             result = work(db)
@@ -115,7 +129,18 @@ class OrdersFile:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
             raise
+        if writes:
+            self._keep_answered(db)
         return result
+
+    def _look_for_others(self, db: sqlite3.Connection) -> None:
+        """Tell once that another process has changed the orders; one that only tidies the file up is none."""
+        if (version := _version_of_others(db)) == self._version_seen or self._is_shared:
+            return
+        self._version_seen = version
+        if self._answered is not None and not _is_same(db, self._answered):
+            self._is_shared = True
+            self._log.error(f"orders file {self.path}: {_SHARED}")
 
     def _told(self, reason: str) -> OrdersFileError:
         """Return the error that a call raises, and log it unless the last call failed as well."""
@@ -129,15 +154,34 @@ class OrdersFile:
 
     def _connection(self) -> sqlite3.Connection:
         """Return the connection that stays open; raises OrdersFileError if there is another file in its place."""
-        if self._db is None:
-            self._db = self._opened()
-            self._opened_as = file_identity(self.path)
-        elif (found := file_identity(self.path)) is None:
-            self._db = self._made_again(self._db)
-            self._opened_as = file_identity(self.path)
+        found = file_identity(self.path)
+        if self._answered is not None and found is None:
+            self._disconnect()
+            if self._is_newer:
+                raise OrdersFileError("it was of a newer vtorc and is gone; restart vtorc to begin a new one")
+            self._db = self._made_again(self._answered, "it was moved or deleted")
+        elif self._db is None:
+            self._db = self._opened_again(found)
         elif found != self._opened_as:
-            raise OrdersFileError("another file is in its place; restart vtorc to read that one, or move it away")
+            raise OrdersFileError(_ANOTHER_FILE)
         return self._db
+
+    def _opened_again(self, found: FileIdentity | None) -> sqlite3.Connection:
+        """Open the file for the first time, or after it has failed."""
+        db = self._opened()
+        try:
+            if self._answered is None:
+                self._keep_answered(db)
+            elif not self._is_newer and not _is_same(db, self._answered):
+                if found != self._opened_as or self._is_shared:
+                    raise OrdersFileError(_SHARED if self._is_shared else _ANOTHER_FILE)
+                db.close()
+                return self._made_again(self._answered, "it was not as it was answered")
+        except BaseException:
+            db.close()
+            raise
+        self._opened_as = file_identity(self.path)
+        return db
 
     def _opened(self) -> sqlite3.Connection:
         _make_readable_for_owner_only(self.path)
@@ -147,6 +191,7 @@ class OrdersFile:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             self._bring_up_to_date(db)
+            self._version_seen = _version_of_others(db)
         except BaseException:
             db.close()
             raise
@@ -158,17 +203,31 @@ class OrdersFile:
         if tables and application != APPLICATION:
             raise OrdersFileError("it is an SQLite file of another program; move it away, or name another place")
 
-    def _made_again(self, old: sqlite3.Connection) -> sqlite3.Connection:
-        """Write all orders to a new file, as the old one was moved or deleted while it was open.
+    def _keep_answered(self, db: sqlite3.Connection) -> None:
+        """Keep a copy of the whole file where no disk can take it away; one of a damaged file would bring that back."""
+        copy = sqlite3.connect(":memory:")
+        try:
+            db.backup(copy)
+            if copy.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("it is damaged")
+        except BaseException:
+            copy.close()
+            raise
+        before, self._answered = self._answered, copy
+        if before is not None:
+            before.close()
+
+    def _made_again(self, answered: sqlite3.Connection, why: str) -> sqlite3.Connection:
+        """Write all orders to a new file.
 
         The files that SQLite kept beside the old one go with it: they would be read as those of the new one.
         """
         for part in ("-wal", "-shm"):
             Path(self.path + part).unlink(missing_ok=True)
-        _copy(old, self.path)
+        _copy(answered, self.path)
         db = self._opened()
-        old.close()
-        self._log.warning(f"orders file {self.path}: it was moved or deleted, and was written again with all orders")
+        self._opened_as = file_identity(self.path)
+        self._log.warning(f"orders file {self.path}: {why}, and was written again with all orders")
         return db
 
     def _disconnect(self) -> None:
@@ -201,8 +260,17 @@ class OrdersFile:
     def _newer(self, db: sqlite3.Connection) -> str:
         return (
             f"it is of version {version_of(db)}, and this vtorc writes version {len(self._steps)}; start a vtorc at "
-            f"least as new as the one that made it, or move it away"
+            f"least as new as the one that made it, or move it away and restart this one"
         )
+
+
+def _version_of_others(db: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection writes to the file."""
+    return int(db.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _is_same(one: sqlite3.Connection, other: sqlite3.Connection) -> bool:
+    return all(ours == theirs for ours, theirs in zip_longest(one.iterdump(), other.iterdump()))
 
 
 def _copy(db: sqlite3.Connection, path: str) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import sqlite3
 import sys
 import traceback
 from collections.abc import Callable
@@ -55,7 +54,7 @@ class Notifier:
         self._webhook: Webhook | None = None
         if (options := start.webhook) is not None:
             self._webhook = Webhook(
-                EventOutbox(options.outbox),
+                EventOutbox(options.outbox, self._say),
                 Receiver.of(options.url, secret=options.secret, ca=options.ca),
                 options.retry_for,
                 lambda state: self._tell(StateLine(state=state)),
@@ -143,7 +142,7 @@ async def _serve(descriptor: int) -> None:
         raise ChannelError("vtorc sent no first line")
     try:
         notifier = Notifier(start, writer)
-    except (ValueError, OSError, sqlite3.Error) as error:
+    except (ValueError, OSError) as error:
         writer.write(line_of(SaidLine(sentence=f"the webhook cannot be used: {error}", is_wrong=True)))
         writer.write(line_of(StateLine(state=WebhookStateForm(last_error=str(error)))))
         notifier = Notifier(StartLine(webhook=None, shell=start.shell), writer)

@@ -50,7 +50,7 @@ class Webhook:
         self._has_buried = False
 
     def add(self, id_: str, kind: str, at: int, body: bytes) -> None:
-        """Take an event, and keep it until it is delivered or given up; raises sqlite3.Error."""
+        """Take an event, and keep it until it is delivered or given up."""
         self._outbox.add(id_, kind, at, body)
         self._more.set()
 

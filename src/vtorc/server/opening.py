@@ -88,10 +88,15 @@ def _web_files(settings: HttpSettings) -> WebFiles | None:
         return None
     folder = Path(settings.orc_web_dir)
     layout = folder / "templates" / "layout.tmpl"
-    if not layout.is_file():
-        _log.warning(f"--orc-web-dir {folder}: there is no {layout}; vtorc's own pages answer at /ui/ and /web/")
+    without = "vtorc's own pages answer at /ui/ and /web/"
+    try:
+        if not layout.is_file():
+            _log.warning(f"--orc-web-dir {folder}: there is no {layout}; {without}")
+            return None
+        says_master = any("MasterKey" in script.read_text(errors="replace") for script in folder.glob("public/js/*.js"))
+    except OSError as error:
+        _log.warning(f"--orc-web-dir {folder}: {error.filename} cannot be read ({error.strerror}); {without}")
         return None
-    says_master = any("MasterKey" in script.read_text(errors="replace") for script in folder.glob("public/js/*.js"))
     if says_master:
         _log.info(f"the web files in {folder} speak of masters: problems have their names of Vitess v11 in v12's API")
     return WebFiles(

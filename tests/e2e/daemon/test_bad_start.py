@@ -65,6 +65,15 @@ async def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
     assert "SSLCertFile: no.pem: it cannot be read" in said
 
 
+async def test_a_topology_file_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    """A path that is too long, or below a closed folder, ends the start with the path and what to name instead."""
+    flags = ("-topo_implementation=local", f"-topo_global_server_address={'x' * 300}", TOPO[2])
+    code, said = await _end_of(tmp_path, *flags)
+    assert code == EXIT_BAD_SETTINGS
+    assert "cannot be used as topology file" in said
+    assert "Traceback" not in said
+
+
 @pytest.fixture
 def silent_address() -> Iterator[str]:
     """Give an address that takes connections and never answers."""

@@ -108,6 +108,24 @@ def test_reads_the_files_that_settings_name(
     assert "Settings that are given:" in rest
 
 
+@pytest.mark.parametrize(
+    ("flag", "problem"),
+    [
+        ("-log_dir={long}", "--log-dir: expected a folder that vtorc.log can be written in, got '{long}'"),
+        (
+            "-topo_global_server_address={long}",
+            "topo_global_server_address: expected the path of a topology file, got '{long}'",
+        ),
+    ],
+)
+def test_tells_a_place_that_cannot_be_looked_at(capsys: pytest.CaptureFixture[str], flag: str, problem: str) -> None:
+    """A place below a folder that is closed to vtorc, or with too long a name, is refused with the reason."""
+    long = "x" * 300
+    local = ("-topo_implementation=local", "-topo_global_server_address=topo", TOPO[2])
+    assert main(["--check-config", *local, flag.format(long=long)]) == 2
+    assert f"{problem.format(long=long)} (File name too long)" in capsys.readouterr().out
+
+
 def test_json_alone_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """Without --check-config the daemon has no answer that could be JSON."""
     assert main([*TOPO, "--json"]) == 2

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -49,6 +50,25 @@ def test_hands_the_settings_to_the_application(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.chdir(tmp_path)
     assert run_daemon([*_TOPO, "-config=orc_config.json"], {}) == 3
     assert seen == [7.0, "uvloop"]
+
+
+def test_may_open_as_many_files_as_the_system_lets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of a shell or of a service manager is raised, up to what a large fleet needs."""
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = 64 if hard == resource.RLIM_INFINITY else min(hard, 64)
+    seen: list[int] = []
+
+    def run(_store: SettingsStore) -> int:
+        seen.append(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        return 0
+
+    _install(monkeypatch, run)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
+    try:
+        assert run_daemon(_TOPO, {}) == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+    assert seen == [65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)]
 
 
 def test_warns_of_what_has_no_effect(

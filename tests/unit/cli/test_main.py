@@ -1,5 +1,6 @@
 """The command `vtorc`: the choice of the command, exit codes, and the messages when it does not start."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,18 @@ def test_refuses_an_unknown_command(word: str, hint: str, capsys: pytest.Capture
     """A first word that is no flag and no command is refused by name, with the command that it may be."""
     assert main([word]) == 2
     assert capsys.readouterr().err == f"vtorc: unknown command '{word}'; {hint}\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["sim", "--kinds"]])
+def test_an_output_that_is_closed_or_full_ends_in_no_traceback(words: list[str]) -> None:
+    """A reader such as `head` takes what it wants, and a full disk is told in one line."""
+    reader, closed = os.pipe()
+    os.close(reader)
+    with Path("/dev/full").open("wb") as full:
+        for output, said in ((closed, ""), (full.fileno(), "the output cannot be written: No space left on device")):
+            command = [sys.executable, "-m", "vtorc.cli.main", *words]
+            ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+            assert (ended.returncode == 0) == (not said)
+            assert said in ended.stderr
+            assert ended.stderr.count("\n") == (1 if said else 0)
+    os.close(closed)

@@ -376,3 +376,25 @@ def test_reads_any_file_without_failing(tmp_path_factory: pytest.TempPathFactory
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     content = read_file(ChosenFile(path, "json", path.name), {})
     assert all(len(line.splitlines()) == 1 for line in (*content.problems, *content.notes))
+
+
+_TOO_LONG = "x" * 300
+"""A name that cannot be looked at, as one in a folder that another user has closed."""
+
+
+@pytest.mark.parametrize(
+    ("flag", "problem"),
+    [
+        (f"--config-file={_TOO_LONG}.json", f"{_TOO_LONG}.json: cannot be read: File name too long"),
+        (f"--config-path={_TOO_LONG}", f"no settings file can be looked for in {_TOO_LONG}: File name too long"),
+    ],
+)
+def test_names_a_file_that_cannot_be_looked_at(tmp_path: Path, flag: str, problem: str) -> None:
+    """A place that an operator named and vtorc may not search is refused with the reason."""
+    (told,) = problems(tmp_path, flag)
+    assert told.startswith(problem)
+
+
+def test_does_without_default_files_in_a_folder_that_cannot_be_searched(tmp_path: Path) -> None:
+    """Files that no operator named are left out, as in a shell of another user's home."""
+    assert not loaded(tmp_path / _TOO_LONG).files

@@ -45,6 +45,20 @@ def test_keeps_the_running_settings_if_the_file_is_wrong(tmp_path: Path) -> None
     ]
 
 
+def test_keeps_the_running_settings_if_a_file_is_gone(tmp_path: Path) -> None:
+    """A file that was read before and is missing is a problem, also where a start does without it."""
+    file = tmp_path / "vtorc.json"
+    write(tmp_path, {"allow-recovery": False}, file.name)
+    store = SettingsStore(lambda: load([*TOPO, f"--config-file={file.name}"], {}, folder=tmp_path))
+    file.rename(tmp_path / "aside")
+    assert store.reload().sentences == [
+        f"settings not reloaded, the running ones stay: {file} is gone: put it back, or restart vtorc without it"
+    ]
+    assert not store.settings.allow_recovery
+    (tmp_path / "aside").rename(file)
+    assert store.reload().sentences == ["settings reloaded, nothing changed"]
+
+
 def test_names_settings_that_wait_for_a_restart(tmp_path: Path) -> None:
     """A setting that cannot change while running keeps its value and source, and is named at every reload."""
     store = _store(tmp_path, {"topo-read-concurrency": 8})

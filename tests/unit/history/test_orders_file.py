@@ -17,6 +17,7 @@ from vtorc.history.orders_file import OrdersFile
 from vtorc.history.orders_schema import STEPS
 
 ONE_TABLE = (("CREATE TABLE word (text TEXT)",),)
+REST = "the orders of the other: give each a folder of its own"
 TWO_TABLES = (*ONE_TABLE, ("CREATE TABLE name (text TEXT)", "INSERT INTO name SELECT text FROM word"))
 
 
@@ -125,7 +126,7 @@ async def test_work_whose_caller_is_cancelled_in_time_is_not_begun(path: Path) -
     file.close()
 
 
-@pytest.mark.parametrize("place", ["folder", "garbage", "missing folder", "another program"])
+@pytest.mark.parametrize("place", ["folder", "garbage", "torn inside", "missing folder", "another program"])
 async def test_a_file_that_cannot_be_used_refuses_and_is_told_once(tmp_path: Path, logs: list[str], place: str) -> None:
     """Each call raises with the name of the file and advice; once it can be used, calls work without a restart."""
     path = tmp_path / "folder" / "orders.sqlite"
@@ -135,6 +136,11 @@ async def test_a_file_that_cannot_be_used_refuses_and_is_told_once(tmp_path: Pat
         path.mkdir()
     if place == "garbage":
         path.write_bytes(b"a page that a power cut has torn, and that is longer than a header" * 100)
+    if place == "torn inside":
+        assert await opened_words(path) == []
+        with path.open("r+b") as file_of_disk:
+            file_of_disk.seek(4096)
+            file_of_disk.write(b"torn" * 1024)
     if place == "another program":
         with closing(sqlite3.connect(path)) as db, db:
             db.execute("CREATE TABLE word (id INTEGER)")
@@ -186,6 +192,91 @@ async def test_a_file_that_is_moved_away_is_written_again_with_all_orders(
     assert logs == [f"orders file {path}: it was moved or deleted, and was written again with all orders"]
 
 
+async def fail(file: OrdersFile) -> None:
+    """Let a call fail, after which the file is opened again."""
+
+    def failing(db: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(OrdersFileError, match="disk I/O error"):
+        await file.write(failing)
+
+
+@pytest.mark.parametrize("parts", [("",), ("", "-wal", "-shm")])
+async def test_a_file_that_failed_and_is_moved_away_is_written_again_with_all_orders(
+    path: Path, logs: list[str], parts: tuple[str, ...]
+) -> None:
+    """Orders stay in force while a file fails, so the new file has them all."""
+    file = OrdersFile(str(path), steps=ONE_TABLE)
+    await file.write(add("one"))
+    with closing(sqlite3.connect(path)) as other:  # it keeps the files beside it from being removed
+        words(other)
+        await fail(file)
+        move(path, parts)
+        await file.write(add("two"))
+    assert await opened_words(path) == ["one", "two"]
+    assert logs[1:] == [f"orders file {path}: it was moved or deleted, and was written again with all orders"]
+    file.close()
+
+
+async def test_an_order_that_was_refused_is_taken_out_of_a_file_that_works_again(path: Path, logs: list[str]) -> None:
+    """A commit that failed may be on the disk, and would be in force after a restart alone."""
+    file = OrdersFile(str(path), steps=ONE_TABLE)
+    await file.write(add("one"))
+    await fail(file)
+    with closing(sqlite3.connect(path)) as db, db:
+        add("refused")(db)
+    await file.write(add("two"))
+    assert await opened_words(path) == ["one", "two"]
+    assert logs[1:] == [f"orders file {path}: it was not as it was answered, and was written again with all orders"]
+    file.close()
+
+
+async def test_a_file_that_two_vtorcs_write_is_told_and_nothing_in_it_is_taken_out(path: Path, logs: list[str]) -> None:
+    """Each of them knows its own orders only, and a restart would put those of both in force."""
+    file, other = OrdersFile(str(path), steps=ONE_TABLE), OrdersFile(str(path), steps=ONE_TABLE)
+    await file.write(add("one"))
+    await file.write(add("one"))
+    with closing(sqlite3.connect(path)) as tidying:
+        tidying.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    await other.read(words)
+    await file.read(words)
+    assert logs == []
+    await other.write(add("other"))
+    await file.write(add("one"))
+    await other.write(add("other"))
+    assert logs == [f"orders file {path}: another vtorc writes to it as well, and neither knows {REST}"] * 2
+    await fail(file)
+    with pytest.raises(OrdersFileError, match="another vtorc writes to it as well"):
+        await file.write(add("two"))
+    assert await other.read(words) == ["one", "one", "other", "one", "other"]
+    file.close()
+    other.close()
+
+
+@pytest.mark.parametrize("text", ["one", "other"])
+async def test_another_file_in_the_place_of_one_that_failed_is_written_if_it_has_the_same_orders(
+    path: Path, text: str
+) -> None:
+    """A file may be mended elsewhere, and one with other orders may be that of another vtorc."""
+    file = OrdersFile(str(path), steps=ONE_TABLE)
+    await file.write(add("one"))
+    await fail(file)
+    elsewhere = path.with_name("mended.sqlite")
+    mended = OrdersFile(str(elsewhere), steps=ONE_TABLE)
+    await mended.write(add(text))
+    mended.close()
+    elsewhere.replace(path)
+    if text == "one":
+        await file.write(add("two"))
+        assert await opened_words(path) == ["one", "two"]
+    else:
+        with pytest.raises(OrdersFileError, match="another file is in its place; restart vtorc"):
+            await file.write(add("two"))
+        assert await opened_words(path) == ["other"]
+    file.close()
+
+
 async def test_another_file_in_its_place_is_not_written(path: Path) -> None:
     """It may hold orders that this process has never read."""
     other = path.with_name("other.sqlite")
@@ -235,6 +326,9 @@ async def test_a_newer_file_is_read_and_never_written(path: Path) -> None:
     file = OrdersFile(str(path), steps=ONE_TABLE)
     assert await file.read(words) == ["one"]
     with pytest.raises(OrdersFileError, match="of version 2, and this vtorc writes version 1; start a vtorc at least"):
+        await file.write(add("two"))
+    move(path, ("",))
+    with pytest.raises(OrdersFileError, match="of a newer vtorc and is gone; restart vtorc"):
         await file.write(add("two"))
     file.close()
 

@@ -141,10 +141,11 @@ async def test_events_without_a_notifier_are_bounded() -> None:
     assert helper.dropped == 3
 
 
-async def test_a_webhook_that_cannot_be_used_leaves_the_commands(tmp_path: Path) -> None:
-    """Without its outbox the webhook says why, and commands run all the same."""
+async def test_an_outbox_that_cannot_be_used_holds_up_neither_events_nor_commands(tmp_path: Path) -> None:
+    """Events are delivered from memory: a full disk had ended each notifier, and with it the commands."""
     async with receiving() as receiver:
         helper = NotifierHelper(start_line(receiver, outbox=str(tmp_path / "none" / "o.sqlite")))
         async with running(helper):
+            helper.send_event(event(1))
             assert (await helper.run_command("true", {}, LONG)).is_done
-            await until(lambda: "unable to open database file" in helper.state.last_error)
+            await until(lambda: helper.state.delivered == 1)

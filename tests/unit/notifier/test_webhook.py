@@ -183,7 +183,70 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         Receiver.of(url)
 
 
-def test_a_folder_that_is_missing_is_no_outbox(tmp_path: Path) -> None:
-    """The error comes from SQLite, and nothing is renamed."""
-    with pytest.raises(sqlite3.Error):
-        EventOutbox(str(tmp_path / "none" / "o.sqlite"))
+FULL = "database or disk is full"
+
+
+class Failing:
+    """An outbox whose file fails, as on a full disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.said: list[str] = []
+        self.outbox = EventOutbox(str(path), lambda sentence, is_wrong: self.said.append(sentence))
+
+    def fill(self) -> None:
+        """Let the file take no more pages."""
+        db = self.outbox._db
+        db.execute(f"PRAGMA max_page_count={db.execute('PRAGMA page_count').fetchone()[0]}")
+
+    def ids(self) -> list[str]:
+        """Return the events that wait, in order."""
+        return [letter.id for letter in self.outbox._letters("is_dead = 0 ORDER BY number")]
+
+
+BIG = b"x" * 20_000
+"""An event that needs more room than a full file has."""
+
+
+def test_events_are_kept_in_memory_while_the_file_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was in the file is there as well, and all goes back to the file once that can be used."""
+    path = tmp_path / "o.sqlite"
+    rig = Failing(path)
+    for number in (1, 2):
+        rig.outbox.add(f"7-{number}", "news", number, b"{}")
+    rig.fill()
+    rig.outbox.add("7-3", "news", 3, BIG)
+    assert rig.ids() == ["7-1", "7-2", "7-3"]
+    assert rig.said == [f"the webhook's events are kept in memory only, as {path} cannot be used: {FULL}"]
+    first = rig.outbox.next()
+    assert first is not None
+    rig.outbox.remove(first)
+    with closing(EventOutbox(str(path))) as other:
+        assert other.waiting == 2
+    monkeypatch.setattr(outbox_module, "FILE_AGAIN", 0.0)
+    rig.outbox._again_at = 0.0
+    assert rig.ids() == ["7-2", "7-3"]
+    assert rig.said[1:] == [f"the webhook's events are kept in {path} again"]
+    rig.outbox.close()
+    with closing(EventOutbox(str(path))) as other:
+        assert other.waiting == 2
+
+
+def test_events_of_a_file_that_was_locked_at_the_start_are_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is left as it is until it can be read, and then has the events of both."""
+    path = tmp_path / "o.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as locking:
+        locking.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr(outbox_module, "_BUSY", 0.0)
+        rig = Failing(path)
+        locking.execute("ROLLBACK")
+    with closing(EventOutbox(str(path))) as other:
+        other.add("6-1", "news", 1, b"{}")
+    rig.outbox.add("7-1", "news", 1, b"{}")
+    assert rig.ids() == ["7-1"]
+    assert len(rig.said) == 1
+    rig.outbox._again_at = 0.0
+    assert rig.ids() == ["6-1", "7-1"]
+    assert [each.name for each in tmp_path.glob("*.damaged")] == []
+    rig.outbox.close()

@@ -39,7 +39,10 @@ class ServerAddress:
             if not path:
                 raise WrongWords(f"server {text!r}: {_EXPECTED}")
             return cls(text=text, scheme="unix", socket_path=path)
-        parts = urlsplit(text if "://" in text else f"http://{text}")
+        try:
+            parts = urlsplit(text if "://" in text else f"http://{text}")
+        except ValueError:  # an address in brackets that is none, or has only one of them
+            raise WrongWords(f"server {text!r}: {_EXPECTED}") from None
         try:
             port = parts.port
         except ValueError:

@@ -42,6 +42,10 @@ class Credentials:
         password = os.environ.get(PASSWORD_VARIABLE, "") if user else ""
         if user and not password:
             raise WrongWords(f"--user {user} needs the password in the environment variable {PASSWORD_VARIABLE}")
+        try:
+            password.encode()
+        except UnicodeEncodeError:
+            raise WrongWords(f"the environment variable {PASSWORD_VARIABLE} is no text in UTF-8") from None
         token = os.environ.get(TOKEN_VARIABLE, "").strip() if not user else ""
         if not token.isascii() or not token.isprintable():
             raise WrongWords(f"the environment variable {TOKEN_VARIABLE} has no token: expected the text that was told")

@@ -203,8 +203,11 @@ class _PublicFiles(BaseRoute):
         parts = path.split("/")
         if any(part.startswith(".") or "\0" in part for part in parts):
             return Match.NONE, {}
-        full, _ = self._files.lookup_path(path)
-        return (Match.FULL if full and Path(full).is_file() else Match.NONE), {}
+        try:
+            full, _ = self._files.lookup_path(path)
+            return (Match.FULL if full and Path(full).is_file() else Match.NONE), {}
+        except OSError:  # a name that is too long, or a folder that vtorc may not search
+            return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the file, or with 304 if the browser has it."""

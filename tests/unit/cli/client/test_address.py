@@ -28,7 +28,9 @@ def test_reads_sockets(text: str) -> None:
     assert ServerAddress.parse(text).socket_path == "/run/vtorc.sock"
 
 
-@pytest.mark.parametrize("text", ["unix:", "ftp://h", "http://", "h:port", "h:70000", "http://h/?q=1", "http://h/#f"])
+@pytest.mark.parametrize(
+    "text", ["unix:", "ftp://h", "http://", "h:port", "h:70000", "http://h/?q=1", "http://h/#f", "http://[::1", "[x]:1"]
+)
 def test_refuses_what_is_no_address(text: str) -> None:
     """Other texts are refused with the expected forms."""
     with pytest.raises(WrongWords, match=r"expected http://HOST:PORT, https://HOST:PORT or unix:/PATH"):

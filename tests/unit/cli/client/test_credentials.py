@@ -85,6 +85,28 @@ def test_names_the_word_of_a_file_that_cannot_be_used(
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "password", "told"),
+    [
+        (["status", "--user", "ops"], "geheim\udcfc", "the environment variable VTORC_PASSWORD is no text in UTF-8"),
+        (["topology", "k\udcff/0"], "", "argument 'k\\udcff/0': expected text in UTF-8"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused(
+    words: list[str], password: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal of another encoding gives words that cannot be sent; the error names where, and no password."""
+    monkeypatch.setenv("VTORC_PASSWORD", password)
+    try:
+        code = ctl.main(words)
+    except SystemExit as ended:
+        code = int(str(ended.code))
+    assert code == 2
+    err = capsys.readouterr().err
+    assert told in err
+    assert "geheim" not in err
+
+
 def test_a_password_is_not_shown() -> None:
     """Not even in the representation that a traceback may show."""
     assert "hunter2" not in repr(Credentials(user="ops", password="hunter2"))

@@ -123,6 +123,11 @@ async def test_a_page_that_cannot_be_rendered_says_where(folder: Path) -> None:
     assert (await ask_app(app_of(folder), "/web/home")).status == 200
 
 
+async def test_a_path_that_is_no_name_of_a_file_is_not_found(folder: Path) -> None:
+    """A name that is too long for the disk is answered as any other that is not there."""
+    assert (await ask_app(app_of(folder), f"/{'x' * 3000}.js")).status == 404
+
+
 async def test_problems_have_the_names_that_the_pages_know(folder: Path) -> None:
     """With web files that speak of masters, v12's API calls a dead primary a dead master; `/api/v1` does not."""
     app = app_of(folder)
@@ -161,3 +166,4 @@ def test_the_vocabulary_of_the_web_files_is_found_out(folder: Path) -> None:
     (folder / "public" / "js" / "x.js").write_text("a.PrimaryKey")
     assert server_rules(settings).web == WebFiles(folder=str(folder), message="hello")
     assert server_rules(Settings(orc_web_dir=str(folder / "none"))).web is None
+    assert server_rules(Settings(orc_web_dir="x" * 300)).web is None
