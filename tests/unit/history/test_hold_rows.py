@@ -93,12 +93,13 @@ async def test_a_row_that_makes_no_sense_is_told_and_left_out(path: str, logs: l
     """All others are in force: a purpose of a newer vtorc costs one hold, and not all of them."""
     async with open_orders(path) as file:
         assert file is not None
-        rows = HoldRows(file)
-        await rows.change(add=[MADE, MADE, MADE, hold(number=0)], remove=())
-        execute(path, "UPDATE hold SET scope = 'planet:earth' WHERE id = 1")
-        execute(path, "UPDATE hold SET effects = 'no_failover,no_sleep' WHERE id = 2")
-        execute(path, "UPDATE hold SET purpose = 'holiday' WHERE id = 3")
-        assert [each.number for each in await rows.read()] == [4]
+        await HoldRows(file).change(add=[MADE, MADE, MADE, hold(number=0)], remove=())
+    execute(path, "UPDATE hold SET scope = 'planet:earth' WHERE id = 1")
+    execute(path, "UPDATE hold SET effects = 'no_failover,no_sleep' WHERE id = 2")
+    execute(path, "UPDATE hold SET purpose = 'holiday' WHERE id = 3")
+    async with open_orders(path) as file:
+        assert file is not None
+        assert [each.number for each in await HoldRows(file).read()] == [4]
     assert [sentence.partition(" is not in force")[0][-6:] for sentence in logs] == ["hold 1", "hold 2", "hold 3"]
 
 
