@@ -158,6 +158,15 @@ def test_an_end_of_acknowledgements_before_no_tablet_was_heard_is_none() -> None
     assert unheard.after_mysql_down(ended=62.0).may_ack_until == 62.0
     assert then(again, other).replaced_servers[uuid(R1)].acked_until == 61.0
     assert then(after(SOURCELESS).after_silence(50.0), SOURCELESS).may_ack_until is None
+    # What ended at the very moment at which a tablet was heard again may have gone on.
+    at_once = heard.after_silence(11.0)
+    assert at_once.after_mysql_down(ended=62.0).may_ack_until == 62.0
+    assert then(at_once, other).replaced_servers[uuid(R1)].acked_until is None
+
+
+def test_commits_are_steady_since_the_answer_that_brought_some() -> None:
+    """A vtorc that was not late adds nothing to the moment."""
+    assert after(told(executed="100:1-50"), told(executed="100:1-60")).commits_steadily_since == 10.0
 
 
 def test_what_it_received_and_lost_is_remembered_until_it_has_it_again() -> None:

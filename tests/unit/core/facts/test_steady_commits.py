@@ -50,9 +50,10 @@ def _status(tablet: TabletView) -> TabletStatus:
         ([(0.0, 50), (1.0, 60), (2.0, 70), (3.0, 80)], 1.0),
         ([(0.0, 50), (1.0, 60), (1.2, 60), (2.0, 70)], 1.0),
         ([(0.0, 50), (1.0, 60), (2.0, 60), (2.5, 60)], None),
+        ([(0.0, 50), (1.0, 60), (1.0 + STEADY_GAP, 70)], 1.0),
         ([(0.0, 50), (1.0, 60), (1.0 + STEADY_GAP + 0.1, 70)], 1.0 + STEADY_GAP + 0.1),
     ],
-    ids=["one", "two", "steady", "asked twice", "paused", "not asked for long"],
+    ids=["one", "two", "steady", "asked twice", "paused", "asked as rarely as may be", "not asked for long"],
 )
 def test_commits_are_steady_for_as_long_as_answers_bring_some(
     answers: list[tuple[float, int]], since: float | None
