@@ -25,6 +25,7 @@ from vtorc.history.schema import version_of
 _BUSY = 2.0
 """Seconds that a statement waits for another process that reads the file."""
 
+_SHARED = "another vtorc writes to it as well, and neither knows the orders of the other: give each a folder of its own"
 _ANOTHER_FILE = "another file is in its place; restart vtorc to read that one, or move it away"
 
 T = TypeVar("T")
@@ -52,6 +53,8 @@ class OrdersFile:
         self._opened_as: FileIdentity | None = None
         self._answered: sqlite3.Connection | None = None
         self._is_newer = False
+        self._version_seen = 0
+        self._is_shared = False
         self._has_failed = False
         self._log = structlog.get_logger("vtorc.orders")
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -117,6 +120,8 @@ class OrdersFile:
         db = self._connection()
         if writes and self._is_newer:
             raise OrdersFileError(self._newer(db))
+        if writes:
+            self._look_for_others(db)
         db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         try:
             result = work(db)
@@ -128,6 +133,15 @@ class OrdersFile:
         if writes:
             self._keep_answered(db)
         return result
+
+    def _look_for_others(self, db: sqlite3.Connection) -> None:
+        """Tell once that another process has changed the orders; one that only tidies the file up is none."""
+        if (version := _version_of_others(db)) == self._version_seen or self._is_shared:
+            return
+        self._version_seen = version
+        if self._answered is not None and not _is_same(db, self._answered):
+            self._is_shared = True
+            self._log.error(f"orders file {self.path}: {_SHARED}")
 
     def _told(self, reason: str) -> OrdersFileError:
         """Return the error that a call raises, and log it unless the last call failed as well."""
@@ -160,8 +174,8 @@ class OrdersFile:
             if self._answered is None:
                 self._keep_answered(db)
             elif not self._is_newer and not _is_same(db, self._answered):
-                if found != self._opened_as:
-                    raise OrdersFileError(_ANOTHER_FILE)
+                if found != self._opened_as or self._is_shared:
+                    raise OrdersFileError(_SHARED if self._is_shared else _ANOTHER_FILE)
                 db.close()
                 return self._made_again(self._answered, "it was not as it was answered")
         except BaseException:
@@ -178,6 +192,7 @@ class OrdersFile:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             self._bring_up_to_date(db)
+            self._version_seen = _version_of_others(db)
         except BaseException:
             db.close()
             raise
@@ -248,6 +263,11 @@ class OrdersFile:
             f"it is of version {version_of(db)}, and this vtorc writes version {len(self._steps)}; start a vtorc at "
             f"least as new as the one that made it, or move it away and restart this one"
         )
+
+
+def _version_of_others(db: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection writes to the file."""
+    return int(db.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _is_same(one: sqlite3.Connection, other: sqlite3.Connection) -> bool:

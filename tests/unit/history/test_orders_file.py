@@ -17,6 +17,7 @@ from vtorc.history.orders_file import OrdersFile
 from vtorc.history.orders_schema import STEPS
 
 ONE_TABLE = (("CREATE TABLE word (text TEXT)",),)
+REST = "the orders of the other: give each a folder of its own"
 TWO_TABLES = (*ONE_TABLE, ("CREATE TABLE name (text TEXT)", "INSERT INTO name SELECT text FROM word"))
 
 
@@ -229,6 +230,28 @@ async def test_an_order_that_was_refused_is_taken_out_of_a_file_that_works_again
     assert await opened_words(path) == ["one", "two"]
     assert logs[1:] == [f"orders file {path}: it was not as it was answered, and was written again with all orders"]
     file.close()
+
+
+async def test_a_file_that_two_vtorcs_write_is_told_and_nothing_in_it_is_taken_out(path: Path, logs: list[str]) -> None:
+    """Each of them knows its own orders only, and a restart would put those of both in force."""
+    file, other = OrdersFile(str(path), steps=ONE_TABLE), OrdersFile(str(path), steps=ONE_TABLE)
+    await file.write(add("one"))
+    await file.write(add("one"))
+    with closing(sqlite3.connect(path)) as tidying:
+        tidying.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    await other.read(words)
+    await file.read(words)
+    assert logs == []
+    await other.write(add("other"))
+    await file.write(add("one"))
+    await other.write(add("other"))
+    assert logs == [f"orders file {path}: another vtorc writes to it as well, and neither knows {REST}"] * 2
+    await fail(file)
+    with pytest.raises(OrdersFileError, match="another vtorc writes to it as well"):
+        await file.write(add("two"))
+    assert await other.read(words) == ["one", "one", "other", "one", "other"]
+    file.close()
+    other.close()
 
 
 @pytest.mark.parametrize("text", ["one", "other"])
