@@ -64,6 +64,7 @@ class HistoryWriter:
         self._history: History | None = None
         self._opened_as: FileIdentity | None = None
         self._has_failed = False
+        self._is_refused = False
         self._log = structlog.get_logger("vtorc.history")
         self._queue: queue.Queue[_Work | None] = queue.Queue(_LONGEST_QUEUE)
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
@@ -161,12 +162,25 @@ class HistoryWriter:
             history.close()
 
     def _do(self, history: History, work: _Work) -> None:
+        """Do one piece of work; a disk that takes none is told once until it takes one again."""
         try:
             work(history)
         except HistoryError as error:
-            self._log.error(str(error))
+            if not self._is_refused:
+                self._log.error(str(error))
+            self._is_refused = True
+            if isinstance(error, HistoryDamaged) and self._replace_damaged:
+                self._begin_anew(error)
         except Exception as error:  # the next entry may not have the cause of the error
             self._log.error(f"an entry of the history could not be written: {error!r}")
+        else:
+            self._is_refused = False
+
+    def _begin_anew(self, damage: HistoryDamaged) -> None:
+        """Set the open file aside, so that the next entry has a file that can be written."""
+        self._close()
+        with contextlib.suppress(OSError):
+            self._set_aside(str(damage))
 
     def _open(self) -> None:
         """Open the file; a failure is told once until one is opened again."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from vtorc.errors import HistoryDamaged, HistoryError
 from vtorc.history import writer as writer_module
 from vtorc.history.reader import HistoryReader
 from vtorc.history.retention import Retention
@@ -130,6 +131,31 @@ def test_an_entry_that_cannot_be_written_is_the_only_one_lost(tmp_path: Path, lo
     writer.close()
     assert decisions(path) == [DECISION]
     assert ["could not be written" in sentence for sentence in logs] == [True]
+
+
+@pytest.mark.parametrize("error", [HistoryError, HistoryDamaged])
+def test_a_disk_that_takes_no_entry_is_told_once_until_it_takes_one(
+    tmp_path: Path, logs: list[str], monkeypatch: pytest.MonkeyPatch, error: type[HistoryError]
+) -> None:
+    """A line for each entry would fill what room the log has; a file that turns out damaged is replaced at once."""
+    path = tmp_path / "h.sqlite"
+    left = iter([error("torn")] * (5 if error is HistoryError else 1))
+    add = History.add_decision
+
+    def failing(self: History, stored: StoredDecision) -> None:
+        for each in left:
+            raise each
+        add(self, stored)
+
+    monkeypatch.setattr(History, "add_decision", failing)
+    writer = HistoryWriter(str(path), replace_damaged=True)
+    for _ in range(6):
+        writer.add_decision(DECISION)
+    writer.close()
+    assert decisions(path) == [DECISION] * (1 if error is HistoryError else 5)
+    assert logs[0] == "torn"
+    assert logs.count("torn") == 1
+    assert Path(f"{path}{ASIDE}").exists() == (error is HistoryDamaged)
 
 
 def test_closing_waits_for_no_disk_that_hangs(tmp_path: Path, logs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
