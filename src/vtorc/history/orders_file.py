@@ -120,7 +120,8 @@ class OrdersFile:
         db = self._connection()
         if writes and self._is_newer:
             raise OrdersFileError(self._newer(db))
-        self._look_for_others(db)
+        if writes:
+            self._look_for_others(db)
         db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
         try:
             result = work(db)
