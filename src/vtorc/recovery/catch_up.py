@@ -14,10 +14,11 @@ from vtorc.core.facts.gtid import GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView
-from vtorc.errors import TabletError
+from vtorc.errors import TabletCallFailed, TabletError
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
 from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.session import RecoverySession
+from vtorc.recovery.stop import CONFIRM_STOPPED_AFTER, is_still_stopped
 
 Choose = Callable[[Mapping[TabletAlias, StoppedTablet]], Choice]
 """Holds the election among stopped tablets; raises RecoveryRefused if the election refuses."""
@@ -83,6 +84,8 @@ class CatchUp:
     session: RecoverySession
     view: ShardView
     choose: Choose
+    stopped_at: float | None = None
+    """When the tablets began to be stopped, in seconds since the recovery began; None if none were."""
 
     async def run(self, stopped: Mapping[TabletAlias, StoppedTablet]) -> ReadyToPromote:
         """Carry out the choices of the election one after the other until one succeeds.
@@ -128,12 +131,24 @@ class CatchUp:
         except (TabletError, TimeoutError) as error:
             raise _Unapplied({choice.source: _text(error)}) from error
         within = turn.fetch_share * (ends - self.session.elapsed())
+        await self.session.check_lock()
+        await self._check_still_stopped(stopped[choice.winner])
         await self._fetch(choice.winner, choice.source, choice.required, within)
         return choice.winner, choice.required
 
+    async def _check_still_stopped(self, stopped: StoppedTablet) -> None:
+        """Raise TabletCallFailed if a tablet was stopped some time ago and has moved since.
+
+        A fetch drops its relay log. A vttablet that has started anew resumes replication, and what its MySQL has
+        acknowledged since may stand in that log alone.
+        """
+        if self.stopped_at is None or self.session.elapsed() - self.stopped_at <= CONFIRM_STOPPED_AFTER:
+            return
+        if not await is_still_stopped(self.session, self.session.tablet_in(self.view, stopped.alias).record, stopped):
+            raise TabletCallFailed("it has moved since it was stopped")
+
     async def _fetch(self, alias: TabletAlias, source: TabletAlias, position: GtidSet, within: float) -> None:
         """Let a tablet replicate from `source` until it has applied `position`; an abort restores its old source."""
-        await self.session.check_lock()
         self._restore_source_on_abort(alias)
         await self.session.step(
             f"fetch from {source}",

@@ -54,7 +54,7 @@ class EmergencyReparent:
         began = self.session.elapsed()
         await stopper.run(targets)
         self.session.mark(OutageMark.STOPPED)
-        ready = await CatchUp(self.session, self.view, self._choose_from).run(stopper.stopped)
+        ready = await CatchUp(self.session, self.view, self._choose_from, began).run(stopper.stopped)
         choice, winner, position = ready.choice, ready.winner, ready.position
         stopped: Mapping[TabletAlias, StoppedTablet] = ready.stopped
         # The lock comes first: a topology server took 4 s for it, in which a replica had started and acknowledged.

@@ -13,7 +13,7 @@ from vtorc.core.election.choice import Choice
 from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import LockLost, TabletCallFailed
 from vtorc.recovery.catch_up import CatchUp, ReadyToPromote
@@ -39,7 +39,9 @@ def choice(*holders: str, source: str | None = None, required: str = "100:1-60")
     )
 
 
-async def catch_up(rig: Rig, *choices: Choice, view: ShardView = VIEW) -> ReadyToPromote:
+async def catch_up(
+    rig: Rig, *choices: Choice, view: ShardView = VIEW, stopped_at: float | None = None
+) -> ReadyToPromote:
     """Carry out these choices, whatever is stopped."""
     rig.seen = []
 
@@ -47,7 +49,7 @@ async def catch_up(rig: Rig, *choices: Choice, view: ShardView = VIEW) -> ReadyT
         rig.seen.append(stopped_tablets)
         return replace(choices[0], otherwise=choices[1:])
 
-    return await CatchUp(rig.session, view, choose).run(STOPPED)
+    return await CatchUp(rig.session, view, choose, stopped_at).run(STOPPED)
 
 
 def test_the_best_holder_wins_once_it_has_applied_its_relay_log() -> None:
@@ -234,6 +236,40 @@ def test_no_source_is_set_without_the_lock() -> None:
             await catch_up(rig, fetching())
         assert FETCH not in rig.calls
         assert not rig.session.can_undo
+
+    in_session(main)
+
+
+@pytest.mark.parametrize(
+    ("applies_in", "stopped_at", "is_asked"),
+    [(0.6, 0.0, True), (0.5, 0.0, False), (9.0, None, False)],
+    ids=["late", "at once", "not stopped at all"],
+)
+def test_a_winner_that_was_stopped_a_while_ago_is_looked_at_before_it_fetches(
+    applies_in: float, stopped_at: float | None, is_asked: bool
+) -> None:
+    """The lock is checked before that, as a topology server may take seconds for it."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"wait_for_position {THIRD}", takes=applies_in)
+        rig.tablets.tell(f"replication_status {FIRST}", threads("100:1-60", io_state=ThreadState.STOPPED))
+        assert (await catch_up(rig, fetching(), stopped_at=stopped_at)).winner == alias(FIRST)
+        look = [f"check that it is still stopped {FIRST}"] if is_asked else []
+        assert rig.steps == [f"apply relay log {THIRD}", "check lock", *look, f"fetch from {THIRD} {FIRST}"]
+
+    in_session(main)
+
+
+def test_a_winner_that_has_started_again_keeps_its_relay_log() -> None:
+    """It may have acknowledged writes that stand there alone: it is stopped again, and counts with them."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"wait_for_position {THIRD}", takes=1.0)
+        rig.tablets.tell(f"replication_status {FIRST}", threads("100:1-60", "100:1-61"))
+        ready = await catch_up(rig, fetching(), choice(SECOND), stopped_at=0.0)
+        assert ready.winner == alias(SECOND)
+        assert ready.stopped[alias(FIRST)] == stopped(FIRST, "100:1-61", executed="100:1-60")
+        assert FETCH not in rig.calls
 
     in_session(main)
 
