@@ -127,8 +127,8 @@ def _urgency(finding: FindingForm) -> int:
     return SEVERITIES.index(finding.severity) if finding.severity in SEVERITIES else len(SEVERITIES)
 
 
-def finding_lines(finding: FindingForm, width: int) -> list[str]:
-    """Return one finding: its code and its rule, and under them the sentence."""
+def finding_lines(finding: FindingForm, width: int, *, with_sentence: bool = True) -> list[str]:
+    """Return one finding: its code and its rule, and under them the sentence, unless it stands above already."""
     words = [f"severity {finding.severity}", f"rule {finding.rule}"]
     if finding.needs_operator:
         words.append("needs an operator")
@@ -136,7 +136,8 @@ def finding_lines(finding: FindingForm, width: int) -> list[str]:
         words.append("silenced")
     mark = STATE_MARKS["repairing" if finding.acts else "standing_still"]
     title = f"{finding.code} ({', '.join(words)})"
-    return [*wrapped(title, width, indent="    ", first=f"{mark} "), *wrapped(finding.sentence, width, indent="    ")]
+    lines = wrapped(title, width, indent="    ", first=f"{mark} ")
+    return [*lines, *wrapped(finding.sentence, width, indent="    ")] if with_sentence else lines
 
 
 def _with_space_before(lines: list[str]) -> list[str]:

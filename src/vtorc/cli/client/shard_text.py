@@ -192,7 +192,9 @@ def why_lines(why: WhyForm, width: int) -> list[str]:
         lines += [f"  {line}" for each in why.in_force for line in in_force_lines(each, width - 2)]
     if why.findings:
         lines += ["", "Findings"]
-        lines += [f"  {line}" for finding in why.findings for line in finding_lines(finding, width - 2)]
+        for finding in why.findings:
+            is_told = finding.sentence in why.sentence
+            lines += [f"  {line}" for line in finding_lines(finding, width - 2, with_sentence=not is_told)]
     if why.holds:
         lines += ["", "Holds", *(f"  {line}" for hold in why.holds for line in hold_lines(hold, width - 2))]
     if why.readiness is not None:

@@ -146,6 +146,18 @@ def test_why_has_the_sentences_of_vtorc() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_why_tells_no_sentence_twice() -> None:
+    """The sentence of the shard is often that of its only finding, and takes half a screen."""
+    form = shard(LOST)
+    (finding,) = form.findings
+    told = " ".join(" ".join(why_lines(why(form), 80)).split())
+    assert told.count(finding.sentence) == 1
+    other = structs.replace(finding, sentence="commerce/0: zone2-0000000102 is drained")
+    both = structs.replace(why(form), findings=[finding, other])
+    told = " ".join(" ".join(why_lines(both, 80)).split())
+    assert (told.count(finding.sentence), told.count(other.sentence)) == (1, 1)
+
+
 def test_readiness_stands_with_the_state() -> None:
     """The tree says in one sentence what would follow if the primary died, and the reasons tell all of it."""
     form = structs.replace(shard(HEALTHY), ready=readiness())
