@@ -242,8 +242,8 @@ def test_no_source_is_set_without_the_lock() -> None:
 
 @pytest.mark.parametrize(
     ("applies_in", "stopped_at", "is_asked"),
-    [(0.6, 0.0, True), (0.5, 0.0, False), (9.0, None, False)],
-    ids=["late", "at once", "not stopped at all"],
+    [(0.6, 0.0, True), (0.5, 0.0, False), (0.6, 0.2, False), (9.0, None, False)],
+    ids=["late", "at once", "at once, of a late recovery", "not stopped at all"],
 )
 def test_a_winner_that_was_stopped_a_while_ago_is_looked_at_before_it_fetches(
     applies_in: float, stopped_at: float | None, is_asked: bool
