@@ -1,6 +1,6 @@
 """The frames that vtorc sends of what it hears."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Never
 
@@ -183,16 +183,21 @@ def test_a_turn_is_short_however_many_shards_have_news() -> None:
     assert len(first | second) == MOST_PER_TURN + 5
 
 
-def test_news_are_told_before_positions() -> None:
-    """A shard with news does not wait for those of which only positions moved, however many these are."""
-    told = Told()
-    names = [f"{number:x}-" for number in range(MOST_PER_TURN + 5)]
+def let_positions_move(told: Told, names: Sequence[str]) -> None:
+    """Tell of these shards, and let all of them be due for nothing but their positions."""
     for view in (HEALTHY, WRITTEN):
         for name in names:
             told.publisher.judged(judged(view, name=name))
         while told.turn():
             pass
     told.hands.at += POSITIONS_EVERY
+
+
+def test_news_are_told_before_positions() -> None:
+    """A shard with news does not wait for those of which only positions moved, however many these are."""
+    told = Told()
+    names = [f"{number:x}-" for number in range(MOST_PER_TURN + 5)]
+    let_positions_move(told, names)
     told.publisher.judged(judged(DEAD, name="new"))
     first, rest = names[: MOST_MOVED_PER_TURN - 1], names[MOST_MOVED_PER_TURN - 1 :]
     for expected in (["new", *first], rest[:MOST_MOVED_PER_TURN]):
@@ -205,12 +210,7 @@ def test_positions_wait_for_a_turn_with_little_news() -> None:
     """They fill a turn up, but not to as much as news may."""
     told = Told()
     names = [f"{number:x}-" for number in range(2 * MOST_PER_TURN)]
-    for view in (HEALTHY, WRITTEN):
-        for name in names:
-            told.publisher.judged(judged(view, name=name))
-        while told.turn():
-            pass
-    told.hands.at += POSITIONS_EVERY
+    let_positions_move(told, names)
     for name in names[:MOST_MOVED_PER_TURN]:
         told.publisher.judged(judged(shard(PRIMARY, replica(R1, io=CONNECTING)), name=name))
     first, second = ([name for name in told.turn() if name.startswith("shard")] for _ in range(2))
@@ -263,12 +263,7 @@ def test_only_news_are_told_while_a_lost_primary_is_replaced() -> None:
     """The recovery needs the processor: readiness and positions wait for a second."""
     told = Told()
     names = ("0", "80-")
-    for view in (HEALTHY, WRITTEN):
-        for name in names:
-            told.publisher.judged(judged(view, name=name))
-        while told.turn():
-            pass
-    told.hands.at += POSITIONS_EVERY
+    let_positions_move(told, names)
     judgement = judged(DEAD)
     assert judgement.action is not None
     told.publisher.judged(judgement)
