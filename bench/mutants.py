@@ -256,7 +256,7 @@ def _(patch: Patch) -> None:
     kinds=("unseen-acker-deleted",),
 )
 def _(patch: Patch) -> None:
-    patch.set(ShardWatch, "_deleted_before_a_count", lambda self, seen, last_found: [])
+    patch.set(ShardWatch, "_account_for_deleted", lambda self, seen: None)
 
 
 @mutant(

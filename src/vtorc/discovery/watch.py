@@ -149,42 +149,38 @@ class ShardWatch:
         ]
         if gone:
             self._gaps.note_deletion()
-        last_found = dict.fromkeys(gone, found_at)
-        count = client_count_without(self._client_count, self.view(), last_found)
-        deleted = self._deleted_before_a_count(seen, last_found)
+        last_found, view = dict.fromkeys(gone, found_at), self.view()
+        count = client_count_without(self._client_count, view, last_found)
+        gone_for_good = given_up(view, view.primary, last_found)
         for alias in gone:
-            self._end_watch(alias)
+            self._end_watch(alias, is_accounted_for=alias in gone_for_good)
         for record in topology.tablets:
             self._update_tablet(self._group, record)
         self._view = None
         self._note_clients(count)
-        self._note_deleted(deleted)
+        self._account_for_deleted(seen)
 
-    def _deleted_before_a_count(
-        self, seen: Collection[TabletAlias], last_found: Mapping[TabletAlias, float]
-    ) -> list[TabletMemory]:
-        """Return what is remembered of tablets that a reading found no more, while no count tells of their clients.
+    def _account_for_deleted(self, seen: Collection[TabletAlias]) -> None:
+        """Remember of the primary how many tablets may acknowledge its writes that have no record any more.
 
-        Some are known from an earlier process only, or an earlier watch. Without that, a vtorc that was restarted did
-        not know the last acker any more, whose record was deleted meanwhile.
+        A count tells of them by itself. Some are known from an earlier process only, or an earlier watch. Without that,
+        a vtorc that was restarted did not know the last acker any more, whose record was deleted meanwhile. They wait
+        for a reading that has a primary.
         """
-        view, topology = self.view(), self._topology
-        left = last_found.keys() - given_up(view, view.primary, last_found)
-        deleted = [self._watched[alias].probe.view.memory for alias in sorted(left)]
-        for alias, each in sorted(self._remembered.items()):
-            is_read = alias.cell not in topology.unreachable_cells and alias not in topology.bad_records
-            if is_read and alias not in seen and not each.record_is_gone:
-                deleted.append(each.memory)
-                self._remembered[alias] = replace(each, record_is_gone=True)
-        return deleted if self._client_count is None else []
-
-    def _note_deleted(self, deleted: Iterable[TabletMemory]) -> None:
-        """Remember of the primary how many tablets may acknowledge its writes that have no record any more."""
-        primary = self.view().primary
-        probe = self._watched[primary.alias].probe if primary is not None else None
-        clients = clients_without_count(deleted, primary) if primary is not None else 0
-        if probe is not None and clients:
-            before = probe.view.memory
+        primary, topology = self.view().primary, self._topology
+        if primary is None:
+            return
+        deleted = {
+            alias: each
+            for alias, each in sorted(self._remembered.items())
+            if not (each.record_is_gone or alias in seen or alias in topology.bad_records)
+            and alias.cell not in topology.unreachable_cells
+        }
+        self._remembered.update({alias: replace(each, record_is_gone=True) for alias, each in deleted.items()})
+        if self._client_count is not None:
+            return
+        if clients := clients_without_count([each.memory for each in deleted.values()], primary):
+            before, probe = primary.memory, self._watched[primary.alias].probe
             probe.note_unknown_clients(before.unknown_clients + clients, explained=before.clients_explained)
             self._view = None
             self._keep(before, probe.view.memory)
@@ -202,12 +198,12 @@ class ShardWatch:
         self.changes += 1
         self._view = None
 
-    def _end_watch(self, alias: TabletAlias) -> None:
+    def _end_watch(self, alias: TabletAlias, *, is_accounted_for: bool) -> None:
         """Watch a tablet no more, and remember it: an alias that comes back may be another server."""
         watched = self._watched.pop(alias)
         for task in watched.tasks:
             task.cancel()
-        self._remembered[alias] = replace(watched.probe.remembered, record_is_gone=True)
+        self._remembered[alias] = replace(watched.probe.remembered, record_is_gone=is_accounted_for)
 
     def memory(self) -> ShardMemory:
         """Return all that is remembered of the shard's tablets, and of those that it had."""
