@@ -147,13 +147,14 @@ class ShardWatch:
             for alias in sorted(self._watched.keys() - seen)
             if alias.cell not in topology.unreachable_cells and alias not in topology.bad_records
         ]
+        count = self._client_count
         if gone:
             self._gaps.note_deletion()
-        last_found, view = dict.fromkeys(gone, found_at), self.view()
-        count = client_count_without(self._client_count, view, last_found)
-        gone_for_good = given_up(view, view.primary, last_found)
-        for alias in gone:
-            self._end_watch(alias, is_accounted_for=alias in gone_for_good)
+            last_found, view = dict.fromkeys(gone, found_at), self.view()
+            count = client_count_without(count, view, last_found)
+            gone_for_good = given_up(view, view.primary, last_found)
+            for alias in gone:
+                self._end_watch(alias, is_accounted_for=alias in gone_for_good)
         for record in topology.tablets:
             self._update_tablet(self._group, record)
         self._view = None
@@ -167,15 +168,16 @@ class ShardWatch:
         a vtorc that was restarted did not know the last acker any more, whose record was deleted meanwhile. They wait
         for a reading that has a primary.
         """
-        primary, topology = self.view().primary, self._topology
-        if primary is None:
-            return
+        topology = self._topology
         deleted = {
             alias: each
             for alias, each in sorted(self._remembered.items())
             if not (each.record_is_gone or alias in seen or alias in topology.bad_records)
             and alias.cell not in topology.unreachable_cells
         }
+        primary = self.view().primary if deleted else None
+        if primary is None:
+            return
         self._remembered.update({alias: replace(each, record_is_gone=True) for alias, each in deleted.items()})
         if self._client_count is not None:
             return
