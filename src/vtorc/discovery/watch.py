@@ -54,6 +54,8 @@ def nothing_stands(records: Iterable[TabletRecord]) -> tuple[Hold, ...]:
 class _Watched:
     probe: TabletProbe
     tasks: tuple[asyncio.Task[None], ...]
+    found_at: float
+    """When the last reading of the topology began that found its record, readable or not."""
 
 
 class ShardWatch:
@@ -132,7 +134,7 @@ class ShardWatch:
         if topology.read_at < self._topology.read_at:
             return
         self._gaps.note_reading()
-        found_at, self._topology = self._topology.read_at, topology
+        self._topology = topology
         # The tablets of a removed cell are forgotten: if the cell is added again, it counts as new.
         self._cells_read_once = (self._cells_read_once & topology.cells) | (
             topology.cells - topology.unreachable_cells.keys()
@@ -150,13 +152,16 @@ class ShardWatch:
         count = self._client_count
         if gone:
             self._gaps.note_deletion()
-            last_found, view = dict.fromkeys(gone, found_at), self.view()
+            # Each has a moment of its own: a reading that missed the cell of a record did not find it.
+            last_found, view = {alias: self._watched[alias].found_at for alias in gone}, self.view()
             count = client_count_without(count, view, last_found)
             gone_for_good = given_up(view, view.primary, last_found)
             for alias in gone:
                 self._end_watch(alias, is_accounted_for=alias in gone_for_good)
         for record in topology.tablets:
             self._update_tablet(self._group, record)
+        for alias in seen | topology.bad_records.keys() & self._watched.keys():
+            self._watched[alias].found_at = topology.read_at
         self._view = None
         self._note_clients(count)
         self._account_for_deleted(seen)
@@ -248,7 +253,9 @@ class ShardWatch:
             group.create_task(each, name=f"{kind} {record.alias}", context=context_without_checks())
             for kind, each in work.items()
         )
-        self._watched = dict(sorted([*self._watched.items(), (record.alias, _Watched(probe, tasks))]))
+        self._watched = dict(
+            sorted([*self._watched.items(), (record.alias, _Watched(probe, tasks, self._topology.read_at))])
+        )
 
     def _recalled(self, alias: TabletAlias) -> RememberedTablet | None:
         """Return what is remembered of a tablet that appears; after the first reading, it was unseen for a while."""

@@ -6,8 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.builders import P, alias, held, hold
-from tests.unit.discovery.watched_shard import NAMES, R1, R2, SHARD, TOPOLOGY, Tablets, changes_within, watching
+from tests.unit.core.builders import CONNECTING, P, alias, held, hold, replica
+from tests.unit.discovery.watched_shard import (
+    NAMES,
+    R1,
+    R2,
+    SHARD,
+    SILENT,
+    TOPOLOGY,
+    Tablets,
+    ask,
+    changes_within,
+    watching,
+)
 from vtorc.core.facts.holds import NO_HOLDS, Effect, HoldsOnShard
 from vtorc.core.facts.ids import TabletType
 from vtorc.discovery.probe_pace import ProbePace
@@ -149,6 +160,35 @@ def test_clients_of_a_primary_are_counted_with_its_answers() -> None:
         assert count is not None
         assert count.unexplained == 1
         assert watch.view().tablets[0].memory.unknown_clients == 1
+
+    watching(test)
+
+
+@pytest.mark.parametrize(
+    ("before", "unknown"),
+    [
+        pytest.param(TOPOLOGY, 0, id="it was found after the loss"),
+        pytest.param(replace(WITHOUT_R2, bad_records={alias(R2): "no record"}), 0, id="it was found, and unreadable"),
+        pytest.param(replace(WITHOUT_R2, unreachable_cells={"zone2": "no route"}), 1, id="its cell was unread"),
+    ],
+)
+def test_a_record_that_was_last_found_before_the_loss_may_have_been_deleted_before_it(
+    before: ShardTopology, unknown: int
+) -> None:
+    """Its server may have acknowledged then. A reading that misses a cell finds none of its records."""
+
+    async def test(watch: ShardWatch, tablets: Tablets) -> None:
+        tablets.answers |= {P: SILENT, R2: SILENT}
+        connecting = replica(R1, io=CONNECTING).status
+        assert connecting is not None
+        tablets.answers[R1] = connecting
+        for name in (P, R2, R1):
+            await ask(watch, name)
+        watch.update(replace(before, read_at=100.0))
+        watch.update(replace(WITHOUT_R2, read_at=200.0))
+        count = watch.view().client_count
+        assert count is not None
+        assert count.unexplained == unknown
 
     watching(test)
 

@@ -128,7 +128,8 @@ def lost_since(view: ShardView, primary: TabletView) -> float | None:
     If vtorc alone cannot reach it, it works on, and a tablet that is drained or deleted is only taken out of service.
     The writes that such a tablet alone had acknowledged were given up once, and two primaries took writes. So it counts
     as lost only when no tablet has been seen to receive from it for `SEEN_AT_WORK_WITHIN`, and another tablet was heard
-    since it fails. A vtorc that was cut off from all of them once took the deletion of its last acker for that word.
+    since it fails. A vtorc that was cut off from all of them once took the deletion of its last acker for that word. So
+    did one that was restarted, and had not seen that acker receive.
     """
     failing_since = primary.failing_since
     if failing_since is None:
@@ -139,7 +140,16 @@ def lost_since(view: ShardView, primary: TabletView) -> float | None:
     uuid, address = primary.memory.server_uuid, primary.record.mysql_address
     spans = [tablet.memory.client_span for tablet in view.tablets]
     received = [span.seen_to for span in spans if span is not None and span.is_of(uuid, address)]
+    received += [at for tablet in view.tablets if (at := _may_work_unheard_since(tablet, primary)) is not None]
     return max([min(heard), *(at + SEEN_AT_WORK_WITHIN for at in received)])
+
+
+def _may_work_unheard_since(tablet: TabletView, primary: TabletView) -> float | None:
+    """Return when this process first asked in vain for a tablet that it never heard: until then the primary may have
+    been at work with it. None if it was heard, or is neither the primary nor one that acknowledged when last heard.
+    """
+    is_part = tablet.alias == primary.alias or tablet.memory.may_ack_until == math.inf
+    return tablet.failing_since if is_part and tablet.status is None else None
 
 
 def _heard_since(tablet: TabletView, since: float) -> Iterator[float]:

@@ -256,6 +256,31 @@ def test_a_tablet_heard_at_the_very_moment_of_the_loss_tells_of_it() -> None:
     assert lost_since(stopped.view, stopped.tablets[P]) == 40
 
 
+@pytest.mark.parametrize(
+    ("heard", "acknowledged", "lost_at"),
+    [
+        pytest.param((R1,), (), 62.0, id="the primary was never heard"),
+        pytest.param((P, R1), (R2,), 61.0, id="an acker was never heard"),
+        pytest.param((P, R1), (), 42.0, id="the one that was never heard did not acknowledge"),
+        pytest.param((P, R1, R2), (R2,), 42.0, id="all were heard"),
+    ],
+)
+def test_what_was_never_heard_may_have_been_at_work_until_it_was_first_asked(
+    heard: tuple[str, ...], acknowledged: tuple[str, ...], lost_at: float
+) -> None:
+    """A vtorc that has just started has not seen whether its last acker received."""
+    made = Watched(R1, R2)
+    for name in acknowledged:
+        memory = replace(made.tablets[name].memory, may_ack_until=math.inf)
+        made.tablets[name] = replace(made.tablets[name], memory=memory)
+    for name in heard:
+        made.answers(name, told(primary()) if name == P else HALTED, 40)
+    for at, name in ((41, R2), (42, P)):
+        made.fails(name, at, ProbeFailure.TIMEOUT)
+    made.answers(R1, HALTED, 43)
+    assert lost_since(made.view, made.tablets[P]) == lost_at
+
+
 def test_a_count_stays_only_while_equal_ones_come_soon_after_it() -> None:
     """Another number takes its place at once, and an equal one after the time for which counts are kept."""
     made = well()
