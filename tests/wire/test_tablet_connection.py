@@ -1,6 +1,7 @@
 """Connections to tablets: how they are made, kept, lost and made again."""
 
 import asyncio
+import math
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -16,6 +17,7 @@ from vtorc.errors import LockLost, TabletBadAnswer, TabletCallFailed, TabletUnre
 from vtorc.proto import query_pb2, topodata_pb2
 from vtorc.tablet.api import HealthReport
 from vtorc.tablet.client import GrpcTabletManager
+from vtorc.tablet.connection import Connection
 from vtorc.tablet.reach import reach
 from vtorc.tablet.sending import about_to_send, checked_before_sending
 from vtorc.tablet.settings import ClientSettings
@@ -368,6 +370,43 @@ async def test_unused_connections_are_closed(tablet: FakeTablet) -> None:
             await client.ping(other.record)
             await client.ping(tablet.record)
         assert tablet.seen[-1].peer == tablet.seen[-2].peer
+
+
+async def test_a_call_that_comes_while_unused_connections_are_closed_is_not_cut_off(
+    tablet: FakeTablet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets a connection of its own, as the unused one to its tablet is about to be closed."""
+    first, second = FakeTablet(), FakeTablet()
+    closing, may_close = asyncio.Event(), asyncio.Event()
+    close = Connection.close
+
+    async def slow(self: Connection) -> None:
+        closing.set()
+        await may_close.wait()
+        await close(self)
+
+    for each in (first, second):
+        each.answers("Ping", PING)
+    async with running(first), running(second), calling(ClientSettings(idle_timeout=0)) as client:
+        client._next_sweep = math.inf
+        await client.ping(first.record)
+        await client.ping(second.record)
+        monkeypatch.setattr(Connection, "close", slow)
+        client._next_sweep = 0.0
+        sweeping = asyncio.create_task(client.ping(tablet.record))
+        await closing.wait()
+        client._next_sweep = math.inf
+        stuck = second.hangs("Ping")
+        call = asyncio.create_task(client.ping(second.record))
+        arrival = asyncio.create_task(stuck.entered.wait())
+        await asyncio.wait((call, arrival), return_when=asyncio.FIRST_COMPLETED)
+        may_close.set()
+        await sweeping
+        ended = call.done()
+        call.cancel()
+        arrival.cancel()
+        await asyncio.gather(call, arrival, return_exceptions=True)
+    assert not ended
 
 
 async def test_closing_the_client_ends_what_runs(tablet: FakeTablet, client: GrpcTabletManager) -> None:

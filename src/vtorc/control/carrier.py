@@ -36,24 +36,32 @@ class RecoveryCarrier:
     ) -> RecoveryRecord | None:
         """Do the work of a recovery, and tell of its begin; returns None if it was broken off, which is told, too.
 
-        `switch` cancels the command of an operator; None for a recovery of vtorc's own.
+        `switch` cancels the command of an operator; None for a recovery of vtorc's own. A mistake of vtorc's own is
+        raised once the recovery was broken off: it would else go on, and no task would wait for it.
         """
         self.under_way = begun
-        self._observer.started(begun)
         running = asyncio.create_task(work, name=f"{begun.recovery.value} {self._watch.shard}")
         try:
+            self._observer.started(begun)
             await self._until_done_or_outranked(running, begun.recovery, switch)
             record = await running
         except asyncio.CancelledError:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            self._observer.interrupted(begun)
+            await self._break_off(running, begun)
             if (current := asyncio.current_task()) is not None and current.cancelling():
                 raise
             return None
+        except Exception:
+            await self._break_off(running, begun)
+            raise
         finally:
             self.under_way = None
         return record
+
+    async def _break_off(self, running: asyncio.Task[RecoveryRecord], begun: BegunRecovery) -> None:
+        """End a recovery that has not ended yet, which puts back what it changed, and tell of that."""
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        self._observer.interrupted(begun)
 
     def tell_step(self, step: StepRecord) -> None:
         """Tell the observer of a step; a mistake of the observer must not break off a recovery."""

@@ -53,7 +53,7 @@ class Observer(Protocol):
         ...
 
     def interrupted(self, begun: BegunRecovery) -> None:
-        """Called when a recovery was broken off and rolled back, because vtorc stops or the primary was lost."""
+        """Called when a recovery was broken off and rolled back: vtorc stops, the primary was lost, or vtorc failed."""
         ...
 
     def announced(self, announcement: Announcement) -> None:

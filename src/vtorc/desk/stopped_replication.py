@@ -57,12 +57,17 @@ class TabletOrder:
         return work
 
     async def _stop(self, commands: Commands, holds: HoldBook) -> RecoveryRecord:
-        """Stop replication under a hold, without which vtorc would start it again at once."""
-        kept: list[Hold] = []
+        """Stop replication under a hold, without which vtorc would start it again at once.
+
+        An earlier stop of a tablet is in force again if this one fails: vtorc would start what an operator stopped.
+        """
+        kept: list[tuple[Hold, Hold | None]] = []
         succeeded = False
         try:
             for alias in self.aliases:
-                kept.append(await holds.add(self._hold(alias, commands.tools.clock.wall()), self.asked))
+                earlier = _stopped(holds, alias)
+                hold = await holds.add(self._hold(alias, commands.tools.clock.wall()), self.asked)
+                kept.append((hold, earlier))
             record = await commands.change_tablets(self.policy, self.aliases, begun=self.begun)
             succeeded = record.outcome is Outcome.SUCCEEDED
         except OrdersFileError as error:
@@ -73,11 +78,17 @@ class TabletOrder:
             )
         finally:
             if not succeeded:
-                await self._lift(kept, holds)
+                await self._take_back(kept, holds)
         if not succeeded:
             return record
-        stays = f"vtorc leaves it stopped {kept[-1].until}, unless StartReplication comes first"
+        stays = f"vtorc leaves it stopped {kept[-1][0].until}, unless StartReplication comes first"
         return replace(record, sentence=f"{record.sentence}; {stays}")
+
+    async def _take_back(self, kept: list[tuple[Hold, Hold | None]], holds: HoldBook) -> None:
+        """Lift the holds of a stop that failed, or put those in force again whose place they took."""
+        with contextlib.suppress(OrdersFileError):
+            for hold, earlier in kept:
+                await (holds.lift(hold, self.asked) if earlier is None else holds.add(earlier, self.asked))
 
     async def _lift(self, kept: list[Hold], holds: HoldBook) -> None:
         """Lift holds; one that cannot be lifted ends by itself, and the log tells why it could not."""

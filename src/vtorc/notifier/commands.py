@@ -11,7 +11,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 from vtorc.recovery.hooks import HookResult
@@ -84,13 +84,25 @@ async def run_command(shell: str, command: str, words: Mapping[str, str], limit:
     """Run a command for at most `limit` seconds; returns how it ended. A cancelled call ends it first."""
     words = {**words, "orchestratorHost": socket.gethostname()}
     started = time.monotonic()
-    with tempfile.NamedTemporaryFile("w", prefix="orchestrator-process-cmd-", delete=False) as file:
-        file.write(filled(command, words))
     try:
-        result, output = await _run(shell, file.name, {**os.environ, **variables(words)}, limit)
-    finally:
-        _remove(file.name)
+        with _as_file(filled(command, words)) as file:
+            result, output = await _run(shell, file, {**os.environ, **variables(words)}, limit)
+    except OSError as error:
+        result, output = f"could not be run: {error}", ""
     return HookResult(result=result, output=output, seconds=time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _as_file(command: str) -> Iterator[str]:
+    """Return the name of a file with a command in it until the end of the context; raises OSError."""
+    descriptor, name = tempfile.mkstemp(prefix="orchestrator-process-cmd-")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(command)
+        yield name
+    finally:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
 
 
 async def _run(shell: str, file: str, environment: Mapping[str, str], limit: float) -> tuple[str, str]:
@@ -125,13 +137,16 @@ async def _run(shell: str, file: str, environment: Mapping[str, str], limit: flo
             raise
         await output.wait(LAST_OUTPUT)
     if code:
-        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}", output.text
+        return f"ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}", output.text
     return "done", output.text
 
 
-def _remove(file: str) -> None:
-    with contextlib.suppress(OSError):
-        Path(file).unlink()
+def _signal_name(number: int) -> str:
+    """Return the name of a signal; most of those for real time have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 class _Tail(asyncio.Protocol):

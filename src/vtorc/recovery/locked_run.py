@@ -37,7 +37,7 @@ class LockedRun:
     """The switch by which an operator cancels the recovery."""
 
     async def run(self, begun: BegunRecovery, lock: ShardLock, work: LockedWork) -> RecoveryRecord:
-        """Take the lock, work, release; the only error raised is CancelledError, after the rollback.
+        """Take the lock, work, release; raises only CancelledError and mistakes of vtorc's own, after the rollback.
 
         A recovery that its switch cancelled returns its record like any other.
         """
@@ -100,6 +100,10 @@ class LockedRun:
         except (RecoveryFailed, TabletError, TopoError, TimeoutError) as error:
             await self._roll_back(session)
             return Outcome.FAILED, f"{shard}: {begun.recovery.value} failed: {str(error) or 'no answer in time'}"
+        except Exception:
+            # A mistake of vtorc's own. A demoted primary would stay read-only, and stopped replicas stopped.
+            await self._roll_back(session)
+            raise
 
     async def _roll_back(self, session: RecoverySession) -> None:
         """Put back what was changed.
@@ -146,7 +150,11 @@ async def _is_still_held(lock: ShardLock) -> bool:
         async with asyncio.timeout(LOCK_CHECK_DEADLINE):
             await lock.check()
     except (TopoError, TimeoutError):
-        return not lock.lost.is_set()
+        with contextlib.suppress(LockLost):
+            # A process that stood still is here before the timers of its lock.
+            lock.check_clock()
+            return True
+        return False
     return True
 
 

@@ -97,6 +97,7 @@ class Repairs:
             raise self.session.fail(f"{alias} is no longer primary by its own account")
 
         def to_primary(record: topodata_pb2.Tablet) -> bool:
+            self.session.lock.check_clock()
             if record.type == TabletType.PRIMARY.value:
                 return False
             record.type = topodata_pb2.PRIMARY

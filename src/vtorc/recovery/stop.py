@@ -85,6 +85,7 @@ class TabletStopper:
         """Stop all targets.
 
         It ends when all have answered, at the deadline, or when enough have answered and no other did within a grace.
+        Raises LockLost, and mistakes of vtorc's own: one that was taken for a tablet's silence could not be seen.
         """
         deadlines = self.session.tools.deadlines
         tasks = [
@@ -98,6 +99,8 @@ class TabletStopper:
                     done, pending = await asyncio.wait(pending, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
                     if not done:
                         break
+                    for task in done:
+                        task.result()
         except TimeoutError:
             pass
         finally:

@@ -367,8 +367,8 @@ class GrpcTabletManager(TabletManager):
             for address, connection in self._connections.items()
             if address != keep and connection.is_idle and connection.used_at <= since
         ]
-        for address in unused:
-            connection = self._connections.pop(address)
+        # All of them are taken out at once: a call that comes amid this gets a connection of its own.
+        for connection in [self._connections.pop(address) for address in unused]:
             await connection.close()
 
 

@@ -455,6 +455,54 @@ def test_a_mistake_of_an_observer_of_steps_is_raised_after_the_recovery(monkeypa
     at_now(monkeypatch, main)
 
 
+def test_a_mistake_amid_a_command_ends_the_command_first(monkeypatch: Patch) -> None:
+    """No recovery goes on that no task waits for, and observers hear that the command was broken off."""
+
+    async def main() -> None:
+        rig, asked = Rig(WELL), Asked(takes=5.0)
+        rig.settings = DecisionSettings(rejudge_every=1.0)
+        monkeypatch.setattr(rig.loop, "judge", lambda: 1 // 0)
+        rig.loop.take_command(asked.command)
+        with pytest.raises(ExceptionGroup) as caught:
+            await rig.loop.run()
+        assert caught.group_contains(ZeroDivisionError)
+        assert rig.notes.heard == ["started PlannedReparentShard", "stepped move", "interrupted PlannedReparentShard"]
+        assert len(asyncio.all_tasks()) == 1
+        assert rig.loop.under_way is None
+
+    at_now(monkeypatch, main)
+
+
+def test_a_recovery_that_raises_a_mistake_is_told_as_broken_off(monkeypatch: Patch) -> None:
+    """Observers would else show it as one in progress for ever."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        rig.on_start = lambda: 1 // 0
+        with pytest.raises(ExceptionGroup) as caught:
+            await rig.loop.run()
+        assert caught.group_contains(ZeroDivisionError)
+        assert rig.notes.heard[-2:] == ["started RecoverDeadPrimary", "interrupted RecoverDeadPrimary"]
+
+    at_now(monkeypatch, main)
+
+
+def test_a_recovery_does_not_begin_without_the_word_that_it_does(monkeypatch: Patch) -> None:
+    """A mistake of the observer that hears of the begin ends the loop, and leaves no recovery behind."""
+
+    async def main() -> None:
+        rig = Rig(lost())
+        monkeypatch.setattr(rig.notes, "started", lambda _: 1 // 0)
+        with pytest.raises(ExceptionGroup) as caught:
+            await rig.loop.run()
+        assert caught.group_contains(ZeroDivisionError)
+        assert rig.ran == []
+        assert rig.notes.heard[-1] == "interrupted RecoverDeadPrimary"
+        assert len(asyncio.all_tasks()) == 1
+
+    at_now(monkeypatch, main)
+
+
 def test_recoveries_that_an_operator_stopped_do_not_begin(monkeypatch: Patch) -> None:
     """They begin as soon as they are allowed again."""
 

@@ -1,6 +1,8 @@
 """Replication that an operator stopped stays stopped by a hold, which ends when an operator starts it again."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -144,6 +146,22 @@ def test_a_stop_that_is_refused_leaves_no_hold() -> None:
         lonely = shard(primary(), replica("zone1-101"))
         record = await carry_out(rig, holds, lonely, Recovery.STOP_REPLICATION)
         assert (record.outcome, holds.holds) == (Outcome.REFUSED, ())
+
+    with_holds(main)
+
+
+def test_a_stop_that_fails_leaves_an_earlier_one_in_force() -> None:
+    """Replication that an operator had stopped before stays stopped for as long as that operator said."""
+
+    async def main(rig: Rig, holds: HoldBook, store: Store) -> None:
+        await carry_out(rig, holds, WELL, Recovery.STOP_REPLICATION)
+        (before,) = holds.holds
+        left = shard(primary(), replica("zone1-102"))
+        await asyncio.sleep(5.0)
+        record = await carry_out(rig, holds, left, Recovery.STOP_REPLICATION)
+        assert record.outcome is Outcome.FAILED
+        (after,) = holds.holds
+        assert replace(after, number=0) == replace(before, number=0)
 
     with_holds(main)
 

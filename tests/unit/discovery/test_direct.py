@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.core.builders import P, record
-from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.discovery.clocks import LoopClock
 from vtorc.core.facts.direct_answer import DirectAnswer, DirectOutcome
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure

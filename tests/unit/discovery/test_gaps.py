@@ -9,7 +9,8 @@ from typing import cast
 import pytest
 
 from tests.unit.core.builders import P, record, replica, shard
-from tests.unit.discovery.test_view_evidence import MYSQL_DOWN, SILENT, LoopClock
+from tests.unit.discovery.clocks import LoopClock, SettableTime
+from tests.unit.discovery.test_view_evidence import MYSQL_DOWN, SILENT
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.remembered import LONGEST_GAP, ShardMemory
@@ -102,22 +103,9 @@ def memory_after(
     return run(main())
 
 
-class StillTime:
-    """A time that stands where the test has put it."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def now(self) -> float:
-        return self.seconds
-
-    def wall(self) -> int:
-        return 0
-
-
 def ages_after(*news: str, calm: float = 5.0) -> list[str]:
     """Return how memories are aged by news: `+20` lets seconds pass, and the rest is news."""
-    time, ages = StillTime(), []
+    time, ages = SettableTime(100.0), []
 
     def age(aging: Aging) -> None:
         aged = aging(TabletMemory(was_heard=True), time.seconds)
@@ -176,7 +164,7 @@ class LateClock(OnTimeClock):
 
 def test_seconds_in_which_vtorc_was_late_are_part_of_a_gap() -> None:
     """The tablets went on meanwhile, although the clock of evidence leaves those seconds out."""
-    time, ages = StillTime(), list[Aging]()
+    time, ages = SettableTime(100.0), list[Aging]()
     gaps = Gaps(LateClock(time), ProbePace, ages.append)
     time.seconds += LONGEST_GAP + 0.1
     gaps.note_reading()

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.discovery.clocks import LoopClock
 from vtorc.discovery.lateness import BEAT, ON_TIME, OnTimeClock, OnTimeTimeout
 from vtorc.sim.engine.loop import current_loop, run
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 from tests.unit.core.builders import P, gtids, record, replica
-from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.discovery.clocks import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus

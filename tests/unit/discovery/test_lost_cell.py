@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import cast
 
 from tests.unit.core.builders import record, shard
-from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.discovery.clocks import LoopClock
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.status import TabletStatus

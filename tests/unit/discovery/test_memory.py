@@ -21,6 +21,7 @@ from tests.unit.core.builders import (
     stopped,
     uuid,
 )
+from tests.unit.discovery.clocks import SettableTime
 from vtorc.core.election.candidate_evidence import candidate_set
 from vtorc.core.election.choice import Choice, Refusal, choose
 from vtorc.core.election.unexplained_ackers import unexplained_clients
@@ -60,29 +61,16 @@ OFF = replace(ACKS, semi_sync=SETTINGS)
 Answer = TabletStatus | Exception
 
 
-class Clock:
-    """A clock that stands at the moment it was set to."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    def wall(self) -> int:
-        return 0
-
-
 class Tablet:
     """A tablet whose every answer takes until a given moment; the probe after the last waits for ever."""
 
-    def __init__(self, clock: Clock, answers: list[tuple[float, float, Answer]]) -> None:
+    def __init__(self, clock: SettableTime, answers: list[tuple[float, float, Answer]]) -> None:
         self._clock = clock
         self._answers = answers
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
         _, ends, answer = self._answers.pop(0)
-        self._clock.time = ends
+        self._clock.seconds = ends
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -98,7 +86,7 @@ class Tablet:
 
 def probed(name: str, kind: TabletType, *answers: tuple[float, float, Answer]) -> list[TabletView]:
     """Return the views after probes that began and ended at these moments."""
-    clock, views = Clock(), [TabletView(record=record(name, kind))]
+    clock, views = SettableTime(), [TabletView(record=record(name, kind))]
     left = list(answers)
 
     async def main() -> None:
@@ -109,10 +97,10 @@ def probed(name: str, kind: TabletType, *answers: tuple[float, float, Answer]) -
             if not left:
                 over.set()
                 return
-            clock.time = left[0][0]
+            clock.seconds = left[0][0]
             probe.ask_now()
 
-        clock.time = left[0][0]
+        clock.seconds = left[0][0]
         its_record = record(name, kind, term=10 if kind is TabletType.PRIMARY else 0)
         probe = TabletProbe(its_record, cast(TabletManager, Tablet(clock, left)), OnTimeClock(clock), changed)
         probing = asyncio.create_task(probe.run(ProbePace))
@@ -231,7 +219,7 @@ def test_types_that_a_record_had_are_remembered() -> None:
     """
 
     async def main() -> dict[TabletType, FormerType]:
-        clock, view = Clock(), shard()
+        clock, view = SettableTime(), shard()
 
         def reading(at: float, kind: TabletType) -> ShardTopology:
             return ShardTopology(
@@ -247,7 +235,7 @@ def test_types_that_a_record_had_are_remembered() -> None:
         watching = asyncio.create_task(watch.run())
         await asyncio.sleep(0)
         for at, kind in ((2, "replica"), (3, "backup"), (4, "backup"), (5, "rdonly")):
-            clock.time = at + 0.5
+            clock.seconds = at + 0.5
             watch.update(reading(at, TabletType.parse(kind)))
         found = watch.view().tablets[0].memory.former_types
         watching.cancel()
@@ -261,7 +249,7 @@ def test_a_restart_forgets_nothing_of_a_tablet_that_was_known_until_then() -> No
     """Its type of before is a former one, its acknowledgements ended when vtorc heard so, and it needs no new proof."""
 
     async def main() -> list[TabletMemory]:
-        clock, view, found = Clock(), shard(), []
+        clock, view, found = SettableTime(), shard(), []
         acked = replace(TabletMemory(), was_heard=True, unknown_until=-math.inf, may_ack_until=math.inf)
         remembered = RememberedTablet(TabletType.REPLICA, 90.0, acked)
 
@@ -277,15 +265,15 @@ def test_a_restart_forgets_nothing_of_a_tablet_that_was_known_until_then() -> No
 
         silent = cast(TabletManager, Tablet(clock, [(0, 0, SILENT)] * 9))
         tablets = {alias(R1): remembered, alias(R2): remembered}
-        kept = ShardMemory(wall=0, now=100.0, real=100.0, tablets=tablets)
+        kept = ShardMemory(wall=100 * 10**9, now=100.0, real=100.0, tablets=tablets)
         keeper = MemoryKeeper(Forgetful(), {view.shard: kept})
-        clock.time = 100.0
+        clock.seconds = 100.0
         watch = ShardWatch(view.shard, reading(99, R1), silent, OnTimeClock(clock), ProbePace, keeper=keeper)
         watching = asyncio.create_task(watch.run())
         await asyncio.sleep(0)
         found.append(watch.view().tablets[0].memory)
-        for clock.time, names in ((110.0, (R1, R2)), (120.0, (R2,)), (130.0, (R1, R2))):
-            watch.update(reading(clock.time, *names))
+        for clock.seconds, names in ((110.0, (R1, R2)), (120.0, (R2,)), (130.0, (R1, R2))):
+            watch.update(reading(clock.seconds, *names))
             assert set(watch.memory().tablets) == {alias(R1), alias(R2)}
         found += [tablet.memory for tablet in watch.view().tablets]
         watching.cancel()
@@ -303,7 +291,7 @@ def test_the_unknown_clients_of_a_primary_outlive_the_process() -> None:
     """They are kept at once, and what was kept holds until the next count."""
 
     async def main() -> tuple[list[ShardMemory], int]:
-        clock, view, store = Clock(), shard(), Noting()
+        clock, view, store = SettableTime(), shard(), Noting()
         reading = ShardTopology(
             read_at=0.0,
             cells=frozenset({"zone1"}),
@@ -340,7 +328,7 @@ def test_a_client_that_may_be_a_silent_tablet_outlives_the_process_as_an_unknown
             return await super().full_status(tablet)
 
     async def main() -> tuple[list[ShardMemory], int]:
-        clock, view, store = Clock(), shard(), Noting()
+        clock, view, store = SettableTime(), shard(), Noting()
         reading = ShardTopology(
             read_at=0.0,
             cells=frozenset({"zone1"}),
@@ -381,7 +369,7 @@ def test_an_acker_whose_record_was_deleted_before_a_restart_is_an_unknown_client
     """
 
     async def main() -> list[int]:
-        clock, view, store, found = Clock(), shard(), Noting(), []
+        clock, view, store, found = SettableTime(), shard(), Noting(), []
         remembered = RememberedTablet(TabletType.REPLICA, 90.0, TabletMemory(was_heard=True, may_ack_until=math.inf))
         tablets = {alias(name): remembered for name in (P, R1, R2, R3)}
         tablets[alias(R3)] = replace(remembered, record_is_gone=True)

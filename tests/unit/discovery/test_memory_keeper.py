@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable
 
+from tests.unit.discovery.clocks import SettableTime
 from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.remembered import LONGEST_GAP, RememberedTablet, ShardMemory
 from vtorc.core.facts.tablet_memory import TabletMemory
@@ -27,19 +28,6 @@ class Store:
 
     def forget(self, shard: ShardId) -> None:
         self.forgotten.append(shard)
-
-
-class SettableClock:
-    """A clock that shows what it was set to, on a wall that agrees with it."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    def wall(self) -> int:
-        return int(self.time * 1e9)
 
 
 def memory(number: int) -> Callable[[], ShardMemory]:
@@ -117,7 +105,7 @@ def test_at_the_end_everything_is_kept() -> None:
 def test_a_memory_is_recalled_once() -> None:
     """A shard that is watched anew later is told nothing that is old by then."""
     tablet = RememberedTablet(TabletType.REPLICA, 0.0, TabletMemory(was_heard=True))
-    clock, name = OnTimeClock(SettableClock()), TabletAlias("zone1", 100)
+    clock, name = OnTimeClock(SettableTime()), TabletAlias("zone1", 100)
     keeper = MemoryKeeper(Store(), {ONE: ShardMemory(wall=0, now=0.0, real=0.0, tablets={name: tablet})})
     first, second = keeper.recall(ONE, clock), keeper.recall(ONE, clock)
     assert (first, second, keeper.recall(TWO, clock)) == ({name: tablet}, {}, {})
@@ -126,12 +114,12 @@ def test_a_memory_is_recalled_once() -> None:
 def test_a_memory_is_worth_what_is_left_of_it_when_the_shard_is_first_watched() -> None:
     """A vtorc that watches a shard long after its start knows no more than one that starts then."""
     tablet = RememberedTablet(TabletType.REPLICA, 0.0, TabletMemory(was_heard=True))
-    clock, name = SettableClock(), TabletAlias("zone1", 100)
+    clock, name = SettableTime(), TabletAlias("zone1", 100)
     kept = ShardMemory(wall=0, now=0.0, real=0.0, tablets={name: tablet})
     keeper = MemoryKeeper(Store(), {ONE: kept, TWO: kept})
-    clock.time = LONGEST_GAP
+    clock.seconds = LONGEST_GAP
     at_once = keeper.recall(ONE, OnTimeClock(clock))[name].memory
-    clock.time = LONGEST_GAP + 1.0
+    clock.seconds = LONGEST_GAP + 1.0
     later = keeper.recall(TWO, OnTimeClock(clock))[name].memory
     assert (at_once.was_heard, at_once.unknown_until) == (True, -math.inf)
-    assert (later.was_heard, later.unknown_until, later.unheard_until) == (False, clock.time, clock.time)
+    assert (later.was_heard, later.unknown_until, later.unheard_until) == (False, clock.seconds, clock.seconds)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.core.builders import P, record
-from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.discovery.clocks import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord

@@ -4,8 +4,8 @@ import asyncio
 from typing import cast
 
 from tests.unit.core.builders import CONNECTING, STOPPED, P, record, replica
+from tests.unit.discovery.clocks import LoopClock
 from tests.unit.discovery.test_lost import Answering
-from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus, ThreadState
 from vtorc.core.facts.views import TabletView

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import cast
 
 from tests.unit.core.builders import changed, of_old_version, primary, record, replica, shard
+from tests.unit.discovery.clocks import LoopClock
 from tests.unit.discovery.test_lost import Answering
-from tests.unit.discovery.test_view_evidence import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.tablet_memory import RECORD_IS_LATE_AT_MOST

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 from tests.unit.core.builders import P, alias, gtids, held, hold, primary, replica, shard
-from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.discovery.clocks import LoopClock
 from vtorc.core.facts.holds import NO_HOLDS, Effect, HoldsOnShard
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.records import TabletRecord

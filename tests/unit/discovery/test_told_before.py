@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 from tests.unit.core.builders import P, alias, gtids, primary, replica, shard
-from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.discovery.clocks import LoopClock
 from tests.unit.discovery.watched_shard import TOPOLOGY, status_of, watching
 from tests.unit.discovery.watched_shard import Tablets as WatchedTablets
 from vtorc.core.facts.gtid import GtidSet

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from tests.unit.discovery.clocks import LoopClock
 from tests.unit.topo.worlds import SHARD, World, tablet
 from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.discovery.topology import LIST_EVERY, TopologyReading, read_shard, read_topology, watch_topology
@@ -12,16 +13,6 @@ from vtorc.topo.conn import TopoConn
 
 BAD = TabletAlias("zone1", 100)
 OTHERS = tuple(ShardId(f"ks{number}", "0") for number in range(50))
-
-
-class LoopClock:
-    """The clock of the event loop."""
-
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def wall(self) -> int:
-        return 0
 
 
 def in_world(main: Callable[[World], Awaitable[None]], *, others: tuple[ShardId, ...] = OTHERS) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.unit.core.builders import P, record, shard
-from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.discovery.clocks import LoopClock
 from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import KeyspaceRecord, ShardRecord, TabletRecord
 from vtorc.core.facts.status import TabletStatus

@@ -4,12 +4,12 @@ import asyncio
 from typing import cast
 
 from tests.unit.core.builders import P, record, shard
+from tests.unit.discovery.clocks import LoopClock
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.views import TabletView
-from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.probe import TabletProbe
 from vtorc.discovery.probe_pace import ProbePace
 from vtorc.discovery.shard_topology import ShardTopology
@@ -36,23 +36,6 @@ class Tablet:
 
     async def ping(self, tablet: TabletRecord) -> None:
         raise SILENT
-
-
-class LoopTime:
-    """The time of the event loop."""
-
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def wall(self) -> int:
-        return 0
-
-
-class LoopClock(OnTimeClock):
-    """The clock of the event loop, which is never late unless it is told to measure that."""
-
-    def __init__(self) -> None:
-        super().__init__(LoopTime())
 
 
 def probed(*answers: TabletStatus | Exception) -> list[TabletView]:

@@ -5,45 +5,30 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import cast
 
-from tests.unit.core.builders import primary, replica, shard
-from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.core.builders import replica
+from tests.unit.discovery.clocks import LoopClock
+from tests.unit.discovery.watched_shard import SHARD, TOPOLOGY, Tablets
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.discovery.probe_pace import ProbePace
-from vtorc.discovery.shard_topology import ShardTopology
 from vtorc.discovery.watch import ShardWatch
 from vtorc.errors import LockLost
 from vtorc.sim.engine.loop import run
 from vtorc.tablet.api import HealthReport, TabletManager
 from vtorc.tablet.sending import about_to_send, checked_before_sending
 
-SHARD = shard(primary(), replica("zone1-101"), replica("zone2-200"))
-TOPOLOGY = ShardTopology(
-    read_at=0.0,
-    cells=frozenset({"zone1", "zone2"}),
-    keyspace_record=SHARD.keyspace_record,
-    shard_record=SHARD.shard_record,
-    tablets=tuple(tablet.record for tablet in SHARD.tablets),
-)
 
-
-class Tablets:
+class CheckedTablets(Tablets):
     """Tablets that all answer; each call is checked before it is sent, as those of the real client are."""
-
-    def __init__(self) -> None:
-        self.streams = 0
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
         about_to_send()
-        status = next(each.status for each in SHARD.tablets if each.alias == tablet.alias)
-        assert status is not None
-        return status
+        return await super().full_status(tablet)
 
     async def stream_health(self, tablet: TabletRecord) -> AsyncIterator[HealthReport]:
         about_to_send()
-        self.streams += 1
-        await asyncio.get_running_loop().create_future()
-        yield HealthReport(alias=tablet.alias, type=tablet.type, serving=True)
+        async for report in super().stream_health(tablet):
+            yield report
 
 
 def test_a_tablet_that_is_first_seen_under_a_lock_is_asked_after_the_lock_was_lost() -> None:
@@ -51,7 +36,7 @@ def test_a_tablet_that_is_first_seen_under_a_lock_is_asked_after_the_lock_was_lo
 
     async def main() -> None:
         lost = False
-        tablets = Tablets()
+        tablets = CheckedTablets()
 
         def check() -> None:
             if lost:
@@ -72,7 +57,7 @@ def test_a_tablet_that_is_first_seen_under_a_lock_is_asked_after_the_lock_was_lo
         assert not watching.done()
         assert len(watch.view().tablets) == 3
         assert all(each.status_at is not None and each.status_at > moment for each in watch.view().tablets)
-        assert tablets.streams == 3
+        assert len(tablets.streams) == 3
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
 
@@ -83,7 +68,7 @@ def test_a_watch_that_has_ended_asks_no_more() -> None:
     """A reading or a hint that comes later starts nothing."""
 
     async def main() -> None:
-        tablets = Tablets()
+        tablets = CheckedTablets()
         watch = ShardWatch(SHARD.shard, TOPOLOGY, cast(TabletManager, tablets), LoopClock(), ProbePace)
         watching = asyncio.create_task(watch.run())
         await asyncio.sleep(1.0)

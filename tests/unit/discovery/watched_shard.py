@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from tests.unit.core.builders import P, alias, primary, replica, shard
-from tests.unit.discovery.test_view_evidence import LoopClock
+from tests.unit.discovery.clocks import LoopClock
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
 from vtorc.discovery.probe_budget import Lane, ProbeBudget, ProbeSlot

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,22 @@ async def test_a_shell_that_is_not_there_is_named() -> None:
     assert told.result == (
         "could not be run by /none/bash (No such file or directory; ProcessesShellCommand names the shell)"
     )
+
+
+async def test_a_command_that_cannot_be_written_to_a_file_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full or missing folder for temporary files is an answer at once, with the words of the system."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    told = await run_command("bash", "true", WORDS, LONG)
+    assert told.result.startswith("could not be run: [Errno 2] No such file or directory")
+    assert not told.is_done
+
+
+async def test_a_command_that_a_signal_without_a_name_ends_is_told() -> None:
+    """The signals for real time have numbers only."""
+    told = await run_command("bash", "kill -40 $$", WORDS, LONG)
+    assert told.result == "ended by signal 40"
 
 
 async def test_a_command_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:

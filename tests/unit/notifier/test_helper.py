@@ -2,17 +2,30 @@
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.unit.notifier.receivers import FakeReceiver, receiving, until
+from vtorc.notifier import process
 from vtorc.notifier.helper import MOST_KEPT, NotifierHelper
-from vtorc.notifier.lines import EventLine, StartLine, WebhookOptions
+from vtorc.notifier.lines import (
+    EventLine,
+    RanLine,
+    RunLine,
+    SaidLine,
+    StartLine,
+    WebhookOptions,
+    from_notifier,
+    line_of,
+)
 from vtorc.notifier.process import NICENESS
+from vtorc.recovery.hooks import HookResult
 
 LONG = 600.0
 
@@ -149,3 +162,25 @@ async def test_an_outbox_that_cannot_be_used_holds_up_neither_events_nor_command
             helper.send_event(event(1))
             assert (await helper.run_command("true", {}, LONG)).is_done
             await until(lambda: helper.state.delivered == 1)
+
+
+async def test_a_mistake_with_a_command_is_told_as_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an answer a recovery would wait for the whole limit of the command."""
+
+    async def mistaken(*_: object) -> HookResult:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(process, "run_command", mistaken)
+    ours, theirs = socket.socketpair()
+    lines, writer = await asyncio.open_connection(sock=theirs)
+    reader, near = await asyncio.open_connection(sock=ours)
+    notifier = process.Notifier(start_line(), writer)
+    near.write(line_of(RunLine(run=3, command="true", words={}, limit=LONG)))
+    near.write_eof()
+    await notifier.run(lines)
+    writer.close()
+    said, ran = from_notifier(await reader.readline()), from_notifier(await reader.readline())
+    near.close()
+    assert isinstance(said, SaidLine)
+    assert "ZeroDivisionError" in said.sentence
+    assert ran == RanLine(run=3, result="failed in vtorc itself (ZeroDivisionError)", output="", seconds=0.0)

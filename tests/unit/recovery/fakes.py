@@ -238,7 +238,9 @@ class FakeLock(Replies):
         await self.answer("check")
 
     def check_clock(self) -> None:
-        """Hold, unless a test has let the lock run out."""
+        """Hold, unless a test has let the lock run out or be lost."""
+        if self.lost.is_set():
+            raise LockLost("lost")
         if self.runs_out is not None:
             raise self.runs_out
 

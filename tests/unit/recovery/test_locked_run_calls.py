@@ -222,13 +222,15 @@ def test_a_cancelled_recovery_is_put_back_first() -> None:
     with_rig(main)
 
 
-def test_a_mistake_of_our_own_is_not_hidden() -> None:
-    """An unexpected error is raised, with the lock released."""
+def test_a_mistake_of_our_own_is_put_back_and_not_hidden() -> None:
+    """The changes are put back under the lock, which is released, and the unexpected error is raised."""
 
     async def main(rig: Rig) -> None:
+        recovery = Case(rig, failing(ZeroDivisionError()))
         with pytest.raises(ZeroDivisionError):
-            await Case(rig, failing(ZeroDivisionError())).run()
-        assert rig.held.calls == ["release"]
+            await recovery.run()
+        assert recovery.undone == [101.0]
+        assert rig.held.calls == ["check", "release"]
 
     with_rig(main)
 
@@ -341,6 +343,21 @@ def test_a_topology_server_that_is_away_does_not_delay_a_rollback_while_the_leas
         await recovery.run()
         assert recovery.undone == [pytest.approx(101.0 + (0.0 if reply else LOCK_CHECK_DEADLINE))]
         assert rig.topo.calls == []
+
+    with_rig(main)
+
+
+def test_a_vtorc_that_stood_still_puts_back_under_a_new_lock(reads: Callable[[object], None]) -> None:
+    """Its lease has ended by the clock, though the task that keeps the lock has not come to see that."""
+
+    async def main(rig: Rig) -> None:
+        reads(VIEW)
+        rig.held.runs_out = LockLost("ended")
+        rig.held.tell("check", LockLost("no server confirmed it"))
+        recovery = Case(rig, failing(RecoveryFailed("no disk")))
+        assert (await recovery.run()).outcome is Outcome.FAILED
+        assert rig.topo.calls == [ROLL_BACK]
+        assert recovery.undone == [101.0]
 
     with_rig(main)
 

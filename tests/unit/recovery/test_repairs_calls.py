@@ -632,6 +632,20 @@ def test_the_record_of_a_primary_is_not_written_without_the_lock() -> None:
     in_session(main)
 
 
+def test_the_record_of_a_primary_is_not_written_once_the_lock_has_run_out_while_it_was_read() -> None:
+    """A vtorc that stood still between the check and the write has another one beside it."""
+
+    async def main(rig: Rig) -> None:
+        rig.tablets.tell(f"full_status {FIRST}", status(LATE_RECORD))
+        rig.topo.record.type = topodata_pb2.REPLICA
+        rig.topo.tell(f"update_tablet {FIRST}", lambda: setattr(rig.held, "runs_out", LockLost("ended")))
+        with pytest.raises(LockLost):
+            await repairs(rig, AS_NAMED).correct_primary_record(alias(FIRST))
+        assert rig.topo.record.type == topodata_pb2.REPLICA
+
+    in_session(main)
+
+
 @pytest.mark.parametrize(
     ("now", "text"),
     [

@@ -15,7 +15,7 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, SemiSyncStatus, TabletStatus, ThreadState
 from vtorc.core.facts.views import TabletView
-from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown
+from vtorc.errors import LockLost, TabletBadAnswer, TabletCallFailed, TabletCallUnknown
 from vtorc.recovery.session import DEMOTION_PATIENCE
 from vtorc.recovery.stop import (
     CONFIRM_DEADLINE,
@@ -390,6 +390,21 @@ def test_only_a_tablet_that_was_reached_has_an_error_to_tell(error: Exception, t
         tell_stop(rig, FIRST, error)
         assert await stop(rig, replica(FIRST)) == {}
         assert rig.session.stop_errors == ({alias(FIRST): told} if told else {})
+
+    in_session(main)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), LockLost("gone")])
+def test_no_mistake_and_no_lost_lock_is_taken_for_a_silent_tablet(error: Exception) -> None:
+    """The error is raised, and no stop goes on after that."""
+
+    async def main(rig: Rig) -> None:
+        tell_stop(rig, FIRST, error)
+        tell_stop(rig, SECOND, takes=NEVER)
+        with pytest.raises(type(error)):
+            await stop(rig, replica(FIRST), replica(SECOND))
+        assert rig.session.elapsed() == 0.0
+        assert len(asyncio.all_tasks()) == 1
 
     in_session(main)
 
