@@ -24,6 +24,7 @@ PATIENCE = 0.25
 _LOOK_EVERY = 0.02
 _LOOK_DEADLINE = 0.5
 _READ_ONLY = 1290
+_NO_SUCH_TABLE = 1146
 _TABLE = "demo_writes"
 
 
@@ -45,6 +46,7 @@ class Writer:
         self._on_gap = on_gap
         self._sessions: dict[TabletAlias, SqlSession] = {}
         self._row = 0
+        self._has_table = False  # on the primary, and then on each successor
 
     async def run(self) -> None:
         """Write to the primary, and find the next one when it fails, until cancelled."""
@@ -60,7 +62,9 @@ class Writer:
     async def _write_to(self, target: WriteTarget) -> WriteTarget | None:
         """Insert row after row until the tablet fails; returns the next one, None if it must be searched for."""
         try:
-            await self._create_table(target)
+            if not self._has_table:
+                await self._create_table(target)
+                self._has_table = True
         except (MysqlError, TimeoutError):
             self._drop(target.tablet)
             return None
@@ -108,6 +112,8 @@ class Writer:
                     return looking.result()
             writing.result()
         except MysqlError as error:
+            if error.errno == _NO_SUCH_TABLE:
+                self._has_table = False
             if error.errno != _READ_ONLY:
                 self.ledger.doubt(row)
             return None

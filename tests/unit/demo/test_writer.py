@@ -25,6 +25,8 @@ class FakeServer:
         self.up = True
         self.hangs = False
         self.lose_next_answer = False
+        self.has_table = True
+        self.looked_for_table = 0
         self.rows: list[int] = []
 
     async def connect(self) -> "FakeSession":
@@ -54,7 +56,8 @@ class FakeSession:
     async def rows(self, sql: str) -> list[Row]:
         await self._answer()
         if "information_schema" in sql:
-            return [{"1": "1"}]
+            self._server.looked_for_table += 1
+            return [{"1": "1"}] if self._server.has_table else []
         return [{"id": str(row)} for row in self._between(sql)]
 
     async def run(self, sql: str) -> ResultSet:
@@ -62,6 +65,11 @@ class FakeSession:
         server = self._server
         if server.read_only:
             raise MysqlError("running with --super-read-only", errno=1290)
+        if sql.startswith("CREATE TABLE"):
+            server.has_table = True
+            return ResultSet()
+        if not server.has_table:
+            raise MysqlError("Table 'vt_commerce.demo_writes' doesn't exist", errno=1146)
         row = int(sql.split("VALUES (")[1].split(",")[0])
         if server.lose_next_answer:
             server.up = False
@@ -175,3 +183,16 @@ async def test_a_server_that_turned_read_only_has_not_stored_the_row(old: FakeSe
         old.read_only, new.read_only = True, False
         await _until(lambda: writer.ledger.last_from == B)
         assert writer.ledger.in_doubt == []
+
+
+@pytest.mark.parametrize(("has_table", "looks"), [(True, 0), (False, 1)])
+async def test_a_new_primary_is_asked_for_the_table_only_if_it_lacks_it(
+    old: FakeServer, new: FakeServer, has_table: bool, looks: int
+) -> None:
+    """The table is replicated; a successor that lost it all the same gets it again."""
+    new.has_table = has_table
+    async with _writing(old, new) as writer:
+        await _until(lambda: writer.ledger.count >= 3)
+        old.read_only, new.read_only = True, False
+        await _until(lambda: writer.ledger.last_from == B)
+        assert (old.looked_for_table, new.looked_for_table) == (1, looks)
