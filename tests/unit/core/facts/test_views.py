@@ -14,6 +14,7 @@ from tests.unit.core.builders import (
     alias,
     changed,
     failing,
+    gtids,
     of_old_version,
     primary,
     replica,
@@ -153,7 +154,8 @@ def test_a_server_leaves_vtorc_ungreeted_by_a_question_that_began_since_it_fails
         ),
         (
             changed(failing(REPLICA, ProbeFailure.HUNG), direct=directly(GREETS)),
-            "hangs (its tablet manager answers, its MySQL does not; asked directly, its MySQL sends a greeting and no answer)",
+            "hangs (its tablet manager answers, its MySQL does not; asked directly, its MySQL sends a greeting and no "
+            "answer)",
         ),
         (
             changed(failing(REPLICA, ProbeFailure.REFUSED), direct=directly(ANSWERS, server=R2), server_uuid=uuid(R1)),
@@ -253,8 +255,12 @@ def test_of_several_tablets_at_an_address_the_one_that_answers_is_there() -> Non
         assert found is not None
         assert found.is_current
     assert shard(primary()).at_address((f"mysql-{R1}", 3306)) is None
-    assert shard(primary(), REPLICA).tablet(alias(R2)) is None
-    assert shard(primary(), REPLICA).tablet(None) is None
+
+
+def test_a_tablet_is_found_by_its_alias() -> None:
+    """There is none without an alias."""
+    view = shard(primary(), REPLICA)
+    assert [view.tablet(name) for name in (alias(R1), alias(R2), None)] == [REPLICA, None, None]
 
 
 @pytest.mark.parametrize(
@@ -383,7 +389,15 @@ def test_an_io_thread_that_connects_is_healthy_until_it_fails(
 
 @pytest.mark.parametrize(("host", "port", "has_source"), [("a", 1, True), ("a", 0, False), ("", 3306, False)])
 def test_a_source_has_a_host_and_a_port(host: str, port: int, has_source: bool) -> None:
-    """A status without replication has none, and holds only what it has executed."""
+    """A status without replication has none."""
     replication = ReplicationStatus(source_host=host, source_port=port)
     assert TabletStatus(replication=replication).has_source is has_source
     assert not TabletStatus().has_source
+
+
+def test_a_server_holds_what_it_has_executed_and_what_waits_in_its_relay_log() -> None:
+    """A status without replication tells of no relay log."""
+    replication = ReplicationStatus(received=gtids("100:1-60"))
+    executed = gtids("100:1-50,101:3")
+    assert TabletStatus(executed=executed, replication=replication).received == gtids("100:1-60,101:3")
+    assert TabletStatus(executed=executed).received == executed
