@@ -18,6 +18,7 @@ from mutmut.mutation.data import LineSpan
 from mutmut.mutation.file_mutation import mutate_file_contents
 
 from scripts.mutants import operators
+from scripts.mutants.decorated import name_of, without_decorators
 from scripts.mutants.page import Change
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +69,7 @@ def make(folder: Path, modules: Sequence[str]) -> Made:
     mutants: list[Mutant] = []
     for module in modules:
         path = folder / _file(module)
-        mutated = mutate_file_contents(str(path), path.read_text())
+        mutated = mutate_file_contents(str(path), without_decorators(path.read_text()))
         path.write_text(mutated.code)
         spans[module] = mutated.line_span_by_function_name
         mutants += _mutants(module, mutated.mutant_names, mutated.code.splitlines(), spans[module])
@@ -100,7 +101,7 @@ def _mutants(
         place = function.replace("xǁ", "").replace("ǁ", ".").removeprefix("x_")
         dropped, added = changed_lines(before, after)
         digest = hashlib.sha256("\n".join([*before, *after]).encode()).hexdigest()[:16]
-        yield Mutant(f"{_dotted(module)}.{name}", Change(f"{module}: {place}", dropped, added), digest)
+        yield Mutant(f"{_dotted(module)}.{name}", Change(f"{module}: {name_of(place)}", dropped, added), digest)
 
 
 def _body(lines: Sequence[str], span: LineSpan, suffix: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Which mutants `make mutants` makes, how it tries them, and the page of those that no test can notice."""
 
 from pathlib import Path
+from typing import Any
 
 import libcst as cst
 import pytest
@@ -9,6 +10,7 @@ from mutmut.mutation.file_mutation import mutate_file_contents
 from scripts.mutants import operators
 from scripts.mutants.__main__ import Result, is_enough, table
 from scripts.mutants.blocks import BLOCKS, chosen
+from scripts.mutants.decorated import name_of, without_decorators
 from scripts.mutants.making import Mutant, changed_lines
 from scripts.mutants.page import PAGE, Change, page_rows
 from scripts.mutants.trials import Trials
@@ -72,6 +74,51 @@ def test_a_condition_is_forced_both_ways() -> None:
     condition = cst.ensure_type(cst.parse_statement("if a or (b := c):\n    pass\n"), cst.If)
     made = [cst.Module([]).code_for_node(each).splitlines()[0] for each in operators.forced(condition)]
     assert made == ["if (a or (b := c)) and False:", "if (a or (b := c)) or True:"]
+
+
+PROPERTIES = """
+import contextlib
+from collections.abc import Iterator
+
+class Base:
+    @property
+    def size(self) -> int:
+        return 1
+
+class Tablet(Base):
+    @property
+    def size(self) -> int:
+        return super().size + 2
+
+    @contextlib.contextmanager
+    def held(self, name: str, *, at: int = 3) -> Iterator[int]:
+        yield at if name else 0
+"""
+
+
+def test_properties_and_context_managers_are_broken_as_well() -> None:
+    """They do the same with their bodies taken out, and keep their names on the page."""
+    code = without_decorators(PROPERTIES)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    with found["Tablet"]().held("a", at=4) as at:
+        assert (found["Tablet"]().size, at) == (3, 4)
+    assert mutate_file_contents("tablet.py", PROPERTIES).mutant_names == []
+    functions = {name.rpartition("__mutmut_")[0] for name in mutate_file_contents("tablet.py", code).mutant_names}
+    assert {name_of(each).replace("ǁ", ".") for each in functions} == {"x.Base.size", "x.Tablet.size", "x.Tablet.held"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class A:\n    @property\n    def size(self) -> int:\n        ...\n",
+        "@cache\ndef size() -> int:\n    return 1\n",
+        "def outer() -> None:\n    @contextmanager\n    def inner() -> Iterator[None]:\n        yield\n",
+    ],
+)
+def test_what_cannot_be_broken_stays_as_it_is(code: str) -> None:
+    """A body that does nothing, a decorator that is not known, and a function within another."""
+    assert without_decorators(code) == code
 
 
 def test_each_block_has_modules_and_tests() -> None:

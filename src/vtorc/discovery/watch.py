@@ -164,9 +164,9 @@ class ShardWatch:
             self._watched[alias].found_at = topology.read_at
         self._view = None
         self._note_clients(count)
-        self._account_for_deleted(seen)
+        self._account_for_deleted()
 
-    def _account_for_deleted(self, seen: Collection[TabletAlias]) -> None:
+    def _account_for_deleted(self) -> None:
         """Remember of the primary how many tablets may acknowledge its writes that have no record any more.
 
         A count tells of them by itself. Some are known from an earlier process only, or an earlier watch. Without that,
@@ -177,7 +177,7 @@ class ShardWatch:
         deleted = {
             alias: each
             for alias, each in sorted(self._remembered.items())
-            if not (each.record_is_gone or alias in seen or alias in topology.bad_records)
+            if not (each.record_is_gone or alias in topology.bad_records)
             and alias.cell not in topology.unreachable_cells
         }
         primary = self.view().primary if deleted else None

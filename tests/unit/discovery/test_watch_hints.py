@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.core.builders import CONNECTING, P, alias, gtids
+from tests.unit.core.builders import P, alias, gtids
 from tests.unit.discovery.watched_shard import (
     EVERYTHING,
     R1,
@@ -20,6 +20,7 @@ from tests.unit.discovery.watched_shard import (
     Tablets,
     ask,
     changes_within,
+    not_receiving,
     status_of,
     watching,
 )
@@ -39,13 +40,6 @@ SHUT_DOWN = TabletUnreachable("shut down", reason="shut down")
 
 IN_NO_HURRY = replace(SELDOM, hurried_interval=100.0, fading_interval=100.0)
 """A pace at which a tablet is asked only for a reason, in a suspicious shard too."""
-
-
-def not_receiving(name: str) -> TabletStatus:
-    """Return the answer of a replica that has lost its source."""
-    status = status_of(name)
-    assert status.replication is not None
-    return replace(status, replication=replace(status.replication, io_state=CONNECTING))
 
 
 def unstable(name: str) -> dict[str, Any]:
@@ -127,7 +121,8 @@ def test_a_replica_that_lost_its_source_has_the_primary_asked_before_others() ->
         tablets.answers[R2] = not_receiving(R2)
         budget.moves_since_last()
         await ask(watch, R2)
-        assert [Lane.HINTED_PRIMARY in moves for moves in budget.moves_since_last()] == [True, False, False]
+        hinted = [moves & {Lane.HINTED_PRIMARY, Lane.HINTED} for moves in budget.moves_since_last()]
+        assert hinted == [{Lane.HINTED_PRIMARY}, set(), set()]
 
     watching(test, budget=budget)
 
@@ -230,6 +225,22 @@ def test_the_urgency_of_all_questions_is_that_of_what_is_suspected() -> None:
         assert [budget.lanes[place] for place in (0, 1, 3)] == [CALM] * 3
 
     watching(test, budget=budget)
+
+
+def test_a_primary_that_answers_again_makes_its_shard_less_urgent_at_once() -> None:
+    """Other shards may have lost theirs: its first answer is enough."""
+    budget = NotingBudget()
+
+    async def test(watch: ShardWatch, tablets: Tablets) -> None:
+        tablets.answers[P] = SILENT
+        await ask(watch, P)
+        assert budget.lanes == [LOST] * 3
+        await asyncio.sleep(1.0)
+        tablets.answers[P] = status_of(P)
+        await ask(watch, P)
+        assert budget.lanes == [SUSPECTED] * 3
+
+    watching(test, budget=budget, pace=IN_NO_HURRY)
 
 
 @pytest.mark.parametrize("name", [None, P])

@@ -1,6 +1,7 @@
 """How soon the watch of a shard keeps what it learns of the tablets, and what it gives back."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
@@ -8,9 +9,20 @@ from typing import cast
 import pytest
 
 from tests.unit.core.builders import P, alias, gtids
-from tests.unit.discovery.watched_shard import R1, R2, SHARD, SILENT, TOPOLOGY, Tablets, status_of, watching
-from vtorc.core.facts.ids import ShardId, TabletType
+from tests.unit.discovery.watched_shard import (
+    R1,
+    R2,
+    SHARD,
+    SILENT,
+    TOPOLOGY,
+    Tablets,
+    not_receiving,
+    status_of,
+    watching,
+)
+from vtorc.core.facts.ids import ShardId, TabletAlias, TabletType
 from vtorc.core.facts.remembered import LONGEST_GAP, RememberedTablet, ShardMemory
+from vtorc.core.facts.status import TabletStatus
 from vtorc.core.facts.tablet_memory import TabletMemory
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import KeepTime, MemoryKeeper
@@ -165,6 +177,65 @@ def test_a_gap_is_in_the_view_and_is_kept_at_once() -> None:
         assert watch.view().tablets[0].memory.unheard_until > now
 
     watching(test, pace=ProbePace(), keeper=cast(MemoryKeeper, keeper))
+
+
+def test_only_a_deletion_ends_what_is_known_in_a_silence_that_lasts() -> None:
+    """Its tablet may have begun to acknowledge unseen; readings that find the same tell of none."""
+    keeper = Keeper()
+
+    async def test(watch: ShardWatch, tablets: Tablets) -> None:
+        def unheard() -> set[float]:
+            return {each.memory.unheard_until for each in watch.memory().tablets.values()}
+
+        tablets.answers.update({P: SILENT, R1: SILENT, R2: SILENT})
+        for read_at in range(1, 5):
+            await asyncio.sleep(LONGEST_GAP / 2)
+            keeper.notes.clear()
+            watch.update(replace(TOPOLOGY, read_at=float(read_at)))
+        assert unheard() == {-math.inf}
+        assert AT_ONCE not in keeper.notes
+        watch.update(replace(TOPOLOGY, read_at=5.0, tablets=TOPOLOGY.tablets[:2]))
+        assert unheard() == {asyncio.get_running_loop().time()}
+        assert AT_ONCE in keeper.notes
+
+    watching(test, pace=ProbePace(), keeper=cast(MemoryKeeper, keeper))
+
+
+@pytest.mark.parametrize(("is_read_again", "unknown"), [(False, 1), (True, 0)])
+def test_a_deleted_tablet_may_acknowledge_a_primary_that_was_never_counted(is_read_again: bool, unknown: int) -> None:
+    """That is kept at once; but one that was deleted after the primary was lost, an operator has given up."""
+    keeper = Keeper()
+
+    async def test(watch: ShardWatch, tablets: Tablets) -> None:
+        await asyncio.sleep(60.0)
+        now = asyncio.get_running_loop().time()
+        assert watch.view().client_count is None
+        if is_read_again:
+            watch.update(replace(TOPOLOGY, read_at=now))
+        keeper.notes.clear()
+        watch.update(replace(TOPOLOGY, read_at=now + 1.0, tablets=TOPOLOGY.tablets[:2]))
+        assert watch.view().tablets[0].memory.unknown_clients == unknown
+        assert (AT_ONCE in keeper.notes) is bool(unknown)
+
+    left = {alias(R2): RememberedTablet(TabletType.REPLICA, 0.0, TabletMemory(may_ack_until=math.inf))}
+    silent: dict[str, TabletStatus | Exception] = {P: SILENT, R1: not_receiving(R1), R2: SILENT}
+    found = replace(TOPOLOGY, read_at=-1.0)
+    watching(test, keeper=cast(MemoryKeeper, keeper), answers=silent, remembered=left, topology=found, pace=ProbePace())
+
+
+@pytest.mark.parametrize(("bad_records", "unknown"), [({}, 1), ({alias("zone3-300"): "no record"}, 0)])
+def test_a_remembered_tablet_with_an_unreadable_record_is_not_taken_for_deleted(
+    bad_records: dict[TabletAlias, str], unknown: int
+) -> None:
+    """It is there, and its acknowledgements are asked for once its record can be read."""
+
+    async def test(watch: ShardWatch, tablets: Tablets) -> None:
+        assert watch.view().tablets[0].memory.unknown_clients == unknown
+        assert watch.memory().tablets[alias("zone3-300")].record_is_gone is bool(unknown)
+
+    left = {alias("zone3-300"): RememberedTablet(TabletType.REPLICA, 0.0, TabletMemory(may_ack_until=math.inf))}
+    topology = replace(TOPOLOGY, bad_records=bad_records)
+    watching(test, answers={P: SILENT}, remembered=left, topology=topology)
 
 
 def test_all_times_of_a_memory_are_of_the_moment_at_which_it_was_asked_for() -> None:

@@ -1,11 +1,11 @@
 """A shard to watch in virtual time: tablets that answer as a test says, and note when they are asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from tests.unit.core.builders import P, alias, primary, replica, shard
+from tests.unit.core.builders import CONNECTING, P, alias, primary, replica, shard
 from tests.unit.discovery.clocks import LoopClock
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import TabletStatus
@@ -119,11 +119,21 @@ class NotingBudget(ProbeBudget):
         return moves
 
 
-def watching(test: Callable[[ShardWatch, Tablets], Awaitable[None]], *, pace: ProbePace = SELDOM, **parts: Any) -> None:
-    """Run a test beside a watch of the shard, once each tablet was asked; `parts` are further ones of the watch."""
+def watching(
+    test: Callable[[ShardWatch, Tablets], Awaitable[None]],
+    *,
+    pace: ProbePace = SELDOM,
+    answers: Mapping[str, TabletStatus | Exception] = {},
+    **parts: Any,
+) -> None:
+    """Run a test beside a watch of the shard, once each tablet was asked; `parts` are further ones of the watch.
+
+    `answers` are those that differ from the start from those of a healthy shard.
+    """
 
     async def main() -> None:
         tablets = Tablets()
+        tablets.answers.update(answers)
         parts.setdefault("topology", TOPOLOGY)
         watch = ShardWatch(
             SHARD.shard, tablets=cast(TabletManager, tablets), clock=LoopClock(), pace=lambda: pace, **parts
@@ -137,6 +147,13 @@ def watching(test: Callable[[ShardWatch, Tablets], Awaitable[None]], *, pace: Pr
         await asyncio.gather(task, return_exceptions=True)
 
     run(main())
+
+
+def not_receiving(name: str) -> TabletStatus:
+    """Return the answer of a replica that has lost its source."""
+    status = status_of(name)
+    assert status.replication is not None
+    return replace(status, replication=replace(status.replication, io_state=CONNECTING))
 
 
 async def changes_within(watch: ShardWatch, seconds: float) -> list[float]:
