@@ -54,6 +54,9 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING
 
 Fields = MutableMapping[str, Any]
 
+LogTargets = dict[str, logging.Handler]
+"""The handlers that write to the destinations, by the name of each."""
+
 _CHATTY = ("asyncio", "grpc", "grpc._cython.cygrpc", "asyncmy")
 """Libraries that log no debug lines here: Vitess' sample file has `"Debug": true`, and they would hide decisions."""
 
@@ -66,11 +69,24 @@ def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
 
     Raises SettingsError if the log folder cannot be made or written to.
     """
-    targets: dict[str, logging.Handler] = {"stderr": _stderr_handler()} if stderr else {}
+    use_log_targets(open_log_targets(settings, stderr=stderr), settings)
+
+
+def open_log_targets(settings: LogSettings, *, stderr: bool = True) -> LogTargets:
+    """Open the destinations that the settings name, and change nothing; it takes as long as the disk does.
+
+    Raises SettingsError as `setup_logging`.
+    """
+    targets: LogTargets = {"stderr": _stderr_handler()} if stderr else {}
     if settings.log_dir:
         targets["file"] = _file_handler(settings)
     if settings.enable_syslog:
         targets["syslog"] = syslog_target()
+    return targets
+
+
+def use_log_targets(targets: LogTargets, settings: LogSettings) -> None:
+    """Send all logging to these destinations from now on, without waiting for any of them."""
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings.log_format)],
         foreign_pre_chain=_common(),
