@@ -52,6 +52,17 @@ def try_files(*paths: str | Path | None) -> None:
             contents_of(path)
 
 
+def patiently(work: Callable[[], T], *, name: str) -> T:
+    """Return what `work` with a file returns; raises OSError if that takes more than `FILE_PATIENCE`."""
+    done = in_a_thread(work, name=name)
+    try:
+        return done.result(FILE_PATIENCE)
+    except FutureTimeout:
+        if done.done():
+            raise
+        raise TimeoutError(errno.ETIMEDOUT, _SILENT) from None
+
+
 async def beside_the_loop(work: Callable[[], T], *, patience: float | None = None) -> T:
     """Return what `work` returns, and raise what it raises; raises TimeoutError if it takes more than `patience` s.
 

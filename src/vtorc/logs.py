@@ -31,6 +31,7 @@ from structlog.typing import Processor
 from vtorc.config.settings import LogSettings
 from vtorc.core.facts.one_line import escaped
 from vtorc.errors import SettingsError
+from vtorc.files import patiently
 
 FILE_NAME = "vtorc.log"
 MOST_WAITING = 10_000
@@ -269,11 +270,15 @@ def bad_log_folder(folder: Path, why: str) -> SettingsError:
 
 def _file_handler(settings: LogSettings) -> logging.Handler:
     folder = Path(settings.log_dir)
-    try:
+
+    def opened() -> logging.Handler:
         folder.mkdir(parents=True, exist_ok=True)
         return _RotatingFile(
             folder / FILE_NAME, maxBytes=settings.log_rotate_max_size, backupCount=_KEPT_FILES, encoding="utf-8"
         )
+
+    try:
+        return patiently(opened, name=f"open {FILE_NAME}")
     except OSError as error:
         raise bad_log_folder(folder, str(error.strerror)) from error
 
