@@ -41,6 +41,7 @@ from vtorc.files import beside_the_loop
 from vtorc.forms.access import KnownToken
 from vtorc.forms.running_settings import LiveSettingForms
 from vtorc.forms.settings import SettingForm
+from vtorc.history.claim import Claim
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.retention import Retention
 from vtorc.history.writer import HistoryWriter
@@ -66,6 +67,9 @@ MEMORY_FILE = "vtorc-memory.sqlite"
 
 ORDERS_FILE = "vtorc-orders.sqlite"
 """Name of the file of what operators told vtorc in the log folder."""
+
+CLAIM_FILE = "vtorc-in-use"
+"""Name of the file in the log folder by which a second vtorc notices the first."""
 
 WEBHOOK_FILE = "vtorc-webhook.sqlite"
 """Name of the file of undelivered events of the webhook in the log folder."""
@@ -124,6 +128,7 @@ async def run_fleet(
     new_file = _missing_topology_file(store.settings)
     async with (
         open_tools(lambda: store.settings) as (tools, tablets),
+        claimed_files(store.settings),
         open_history(lambda: store.settings, tools.clock) as history,
         open_memory(store.settings, tools.clock) as keeper,
         open_orders(orders_file(store.settings)) as orders,
@@ -240,6 +245,27 @@ async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[Re
             await tablets.close()
     finally:
         await topo.close()
+
+
+@asynccontextmanager
+async def claimed_files(settings: Settings) -> AsyncIterator[None]:
+    """Tell if another vtorc keeps its files in the same place; the log folder of Vitess' vtorcs was often shared."""
+    path = beside_history(settings, CLAIM_FILE)
+    try:
+        claim = await beside_the_loop(lambda: Claim(path), patience=MEMORY_PATIENCE) if path else None
+    except OSError:  # those that keep the files tell what is the matter
+        claim = None
+    if claim is not None and claim.other:
+        _log.warning(
+            f"another vtorc ({claim.other}) keeps its files in the folder of {path} as well: give each one a --log-dir "
+            "of its own; history, memory and orders of both are in the same files, and neither obeys orders that the "
+            "other gets before it starts anew"
+        )
+    try:
+        yield
+    finally:
+        if claim is not None:
+            claim.end()
 
 
 @asynccontextmanager

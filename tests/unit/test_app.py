@@ -8,9 +8,18 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from vtorc import app, files
-from vtorc.app import LiveFleetSettings, SystemClock, fleet_settings, open_memory, open_tools, recovery_bounds
+from vtorc.app import (
+    LiveFleetSettings,
+    SystemClock,
+    claimed_files,
+    fleet_settings,
+    open_memory,
+    open_tools,
+    recovery_bounds,
+)
 from vtorc.config.load import load
 from vtorc.config.settings import Settings
 from vtorc.config.store import SettingsStore
@@ -188,6 +197,30 @@ async def test_a_memory_file_that_hangs_holds_up_no_end(tmp_path: Path, monkeypa
         assert left
         assert all(each.daemon for each in left)
     ends.set()
+
+
+async def test_a_second_vtorc_with_one_log_folder_is_told_at_its_start(tmp_path: Path) -> None:
+    """It starts all the same, and names the first; one that comes after their end says nothing."""
+    settings = Settings(log_dir=str(tmp_path))
+    with capture_logs() as logs:
+        async with claimed_files(settings):
+            assert not logs
+            async with claimed_files(settings):
+                pass
+            (told,) = logs
+        async with claimed_files(settings):
+            pass
+    assert told["event"].startswith(f"another vtorc (process {os.getpid()} on ")
+    assert str(tmp_path) in told["event"]
+    assert len(logs) == 1
+
+
+async def test_a_folder_in_which_nothing_can_be_written_is_claimed_without_a_word(tmp_path: Path) -> None:
+    """Those that keep the files there tell about it, and vtorc starts."""
+    with capture_logs() as logs:
+        async with claimed_files(Settings(log_dir=str(tmp_path / "missing"))):
+            pass
+    assert not logs
 
 
 def test_settings_of_decisions_and_recoveries_are_handed_on() -> None:
