@@ -36,17 +36,19 @@ from vtorc.core.facts.standing import StandingHolds
 from vtorc.discovery.lateness import OnTimeClock
 from vtorc.discovery.memory_keeper import MemoryKeeper
 from vtorc.discovery.probe_pace import PRIMARY_SHARE, ProbePace
-from vtorc.errors import MemoryFileError, TabletClientMisconfigured
+from vtorc.errors import MemoryFileError
+from vtorc.files import beside_the_loop
 from vtorc.forms.access import KnownToken
 from vtorc.forms.running_settings import LiveSettingForms
-from vtorc.forms.settings import ReloadForm, SettingForm
+from vtorc.forms.settings import SettingForm
+from vtorc.history.claim import Claim
 from vtorc.history.memory_file import MemoryFile, StoredMemory, read_memory
 from vtorc.history.retention import Retention
 from vtorc.history.writer import HistoryWriter
-from vtorc.logs import setup_logging
 from vtorc.notifying import Notifying
 from vtorc.orders import open_orders, restored_holds, restored_notes, restored_tokens
 from vtorc.recovery.session import Bounds, Deadlines, RecoveryTools
+from vtorc.reloading import Reloading
 from vtorc.server.listener import BoundListener
 from vtorc.server.opening import open_listeners, server_rules
 from vtorc.server.options import ServerRules
@@ -65,6 +67,9 @@ MEMORY_FILE = "vtorc-memory.sqlite"
 
 ORDERS_FILE = "vtorc-orders.sqlite"
 """Name of the file of what operators told vtorc in the log folder."""
+
+CLAIM_FILE = "vtorc-in-use"
+"""Name of the file in the log folder by which a second vtorc notices the first."""
 
 WEBHOOK_FILE = "vtorc-webhook.sqlite"
 """Name of the file of undelivered events of the webhook in the log folder."""
@@ -97,11 +102,11 @@ async def _run(store: SettingsStore) -> None:
     scope = Scope.parse(store.settings.clusters_to_watch)
     rules = server_rules(store.settings)
 
-    def handle_signals(fleet: Fleet, tablets: GrpcTabletManager) -> None:
+    def handle_signals(fleet: Fleet, reloading: Reloading) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, fleet, number)
-        loop.add_signal_handler(signal.SIGHUP, reload, store, tablets)
+        loop.add_signal_handler(signal.SIGHUP, reloading.begin)
 
     with open_listeners(store.settings) as listeners:
         await run_fleet(store, scope, listeners, rules, ready=handle_signals)
@@ -113,7 +118,7 @@ async def run_fleet(
     listeners: Sequence[BoundListener],
     rules: ServerRules,
     *,
-    ready: Callable[[Fleet, GrpcTabletManager], None],
+    ready: Callable[[Fleet, Reloading], None],
     observers: Sequence[Observer] = (),
 ) -> None:
     """Run a vtorc until it is stopped or cancelled; `ready` is called once it can be stopped.
@@ -123,12 +128,14 @@ async def run_fleet(
     new_file = _missing_topology_file(store.settings)
     async with (
         open_tools(lambda: store.settings) as (tools, tablets),
+        claimed_files(store.settings),
         open_history(lambda: store.settings, tools.clock) as history,
         open_memory(store.settings, tools.clock) as keeper,
         open_orders(orders_file(store.settings)) as orders,
         open_audit(store.settings, tools.clock) as audit,
     ):
         log, advice = LogObserver(), topology_advice(store.settings, new_file=new_file)
+        reloading = Reloading(store, tablets)
         forms, tokens = LiveSettingForms(store), await restored_tokens(orders)
         notes = await restored_notes(orders, tools.clock)
         notifying = Notifying(lambda: store.settings, tools.clock, outbox=beside_history(store.settings, WEBHOOK_FILE))
@@ -142,7 +149,7 @@ async def run_fleet(
             tokens=tokens,
             acts_a_minute=lambda: store.settings.actions_per_minute,
             notes=notes,
-            reload=lambda: reload(store, tablets),
+            reload=reloading.reload,
             audit=[log, *history, *audit, *notifying.webhook_observers],
             metrics=[notifying.metrics],
         )
@@ -159,7 +166,7 @@ async def run_fleet(
         )
         for hear in (log.held, *(each.held for each in history)):
             fleet.holds.listen(hear)
-        ready(fleet, tablets)
+        ready(fleet, reloading)
         _log.info("started", clusters_to_watch=list(store.settings.clusters_to_watch), cell=store.settings.cell or None)
         async with rare_garbage_collection(lambda: fleet.is_recovering), notifying.running(), http.serving():
             await fleet.run()
@@ -218,23 +225,6 @@ def _stop(fleet: Fleet, number: signal.Signals) -> None:
     fleet.stop()
 
 
-def reload(store: SettingsStore, tablets: GrpcTabletManager) -> ReloadForm:
-    """Read the settings and the credentials for tablets again; log and return the changes, or why there are none."""
-    reloaded = store.reload(setup_logging)
-    sentences, done = [*reloaded.sentences], not reloaded.problems
-    for sentence in sentences:
-        (_log.info if done else _log.error)(sentence)
-    try:
-        if tablets.reload_credentials():
-            sentences.append("calls to tablets carry another name and password from now on")
-            _log.info(sentences[-1])
-    except TabletClientMisconfigured as error:
-        done = False
-        sentences.append(f"credentials not reloaded, calls to tablets carry the earlier ones: {error}")
-        _log.error(sentences[-1])
-    return ReloadForm(done=done, sentences=sentences)
-
-
 @asynccontextmanager
 async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[RecoveryTools, GrpcTabletManager]]:
     """Connect to the topology server and prepare calls to tablets; raises VtorcError if the settings do not allow it.
@@ -255,6 +245,27 @@ async def open_tools(settings: Callable[[], Settings]) -> AsyncIterator[tuple[Re
             await tablets.close()
     finally:
         await topo.close()
+
+
+@asynccontextmanager
+async def claimed_files(settings: Settings) -> AsyncIterator[None]:
+    """Tell if another vtorc keeps its files in the same place; the log folder of Vitess' vtorcs was often shared."""
+    path = beside_history(settings, CLAIM_FILE)
+    try:
+        claim = await beside_the_loop(lambda: Claim(path), patience=MEMORY_PATIENCE) if path else None
+    except OSError:  # those that keep the files tell what is the matter
+        claim = None
+    if claim is not None and claim.other:
+        _log.warning(
+            f"another vtorc ({claim.other}) keeps its files in the folder of {path} as well: give each one a --log-dir "
+            "of its own; history, memory and orders of both are in the same files, and neither obeys orders that the "
+            "other gets before it starts anew"
+        )
+    try:
+        yield
+    finally:
+        if claim is not None:
+            claim.end()
 
 
 @asynccontextmanager
@@ -292,8 +303,7 @@ async def open_memory(settings: Settings, clock: OnTimeClock) -> AsyncIterator[M
         yield None
         return
     try:
-        async with asyncio.timeout(MEMORY_PATIENCE):
-            stored = await asyncio.to_thread(read_memory, path)
+        stored = await beside_the_loop(lambda: read_memory(path), patience=MEMORY_PATIENCE)
     except (MemoryFileError, OSError) as error:  # a TimeoutError is an OSError
         why = str(error) or f"memory file {path}: it could not be read within {MEMORY_PATIENCE:g} s"
         _log.error(f"{why}; started without memory: what is not known yet counts as unknown, never as safe")

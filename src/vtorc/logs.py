@@ -31,6 +31,7 @@ from structlog.typing import Processor
 from vtorc.config.settings import LogSettings
 from vtorc.core.facts.one_line import escaped
 from vtorc.errors import SettingsError
+from vtorc.files import patiently
 
 FILE_NAME = "vtorc.log"
 MOST_WAITING = 10_000
@@ -54,6 +55,9 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING
 
 Fields = MutableMapping[str, Any]
 
+LogTargets = dict[str, logging.Handler]
+"""The handlers that write to the destinations, by the name of each."""
+
 _CHATTY = ("asyncio", "grpc", "grpc._cython.cygrpc", "asyncmy")
 """Libraries that log no debug lines here: Vitess' sample file has `"Debug": true`, and they would hide decisions."""
 
@@ -66,11 +70,24 @@ def setup_logging(settings: LogSettings, *, stderr: bool = True) -> None:
 
     Raises SettingsError if the log folder cannot be made or written to.
     """
-    targets: dict[str, logging.Handler] = {"stderr": _stderr_handler()} if stderr else {}
+    use_log_targets(open_log_targets(settings, stderr=stderr), settings)
+
+
+def open_log_targets(settings: LogSettings, *, stderr: bool = True) -> LogTargets:
+    """Open the destinations that the settings name, and change nothing; it takes as long as the disk does.
+
+    Raises SettingsError as `setup_logging`.
+    """
+    targets: LogTargets = {"stderr": _stderr_handler()} if stderr else {}
     if settings.log_dir:
         targets["file"] = _file_handler(settings)
     if settings.enable_syslog:
         targets["syslog"] = syslog_target()
+    return targets
+
+
+def use_log_targets(targets: LogTargets, settings: LogSettings) -> None:
+    """Send all logging to these destinations from now on, without waiting for any of them."""
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings.log_format)],
         foreign_pre_chain=_common(),
@@ -253,11 +270,15 @@ def bad_log_folder(folder: Path, why: str) -> SettingsError:
 
 def _file_handler(settings: LogSettings) -> logging.Handler:
     folder = Path(settings.log_dir)
-    try:
+
+    def opened() -> logging.Handler:
         folder.mkdir(parents=True, exist_ok=True)
         return _RotatingFile(
             folder / FILE_NAME, maxBytes=settings.log_rotate_max_size, backupCount=_KEPT_FILES, encoding="utf-8"
         )
+
+    try:
+        return patiently(opened, name=f"open {FILE_NAME}")
     except OSError as error:
         raise bad_log_folder(folder, str(error.strerror)) from error
 

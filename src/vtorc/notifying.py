@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from vtorc.control.notice_metrics import NoticeMetrics
 from vtorc.control.webhook_observer import WebhookObserver
 from vtorc.core.facts.clock import Clock
 from vtorc.errors import SettingsError
+from vtorc.files import contents_of
 from vtorc.forms.recovery import HookRunForm
 from vtorc.forms.webhook_state import WebhookForm
 from vtorc.notifier.helper import NotifierHelper
@@ -176,7 +176,7 @@ def _secret_in(file: str) -> str:
     if not file:
         return ""
     try:
-        secret = Path(file).read_text(encoding="utf-8").strip()
+        secret = contents_of(file).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingsError(

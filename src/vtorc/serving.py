@@ -1,6 +1,6 @@
 """The HTTP side of one vtorc, put together: what it counts and tells, its server process, and the desk that answers."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -37,7 +37,7 @@ class HttpSide:
         tokens: TokenBook | None = None,
         acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
         notes: NoteBook | None = None,
-        reload: Callable[[], ReloadForm] | None = None,
+        reload: Callable[[], Awaitable[ReloadForm]] | None = None,
         metrics: Sequence[MetricsSource] = (),
     ) -> None:
         """Serve on `listeners`; `fleet` returns the fleet, which is made with the observers, once it is there.

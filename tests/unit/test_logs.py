@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from vtorc import logs
+from vtorc import files, logs
 from vtorc.config.settings import LogSettings
 from vtorc.errors import SettingsError
 from vtorc.logs import BackgroundHandler, flush_logs, setup_logging
@@ -118,6 +119,15 @@ def test_replaces_what_it_set_up_before(tmp_path: Path, capsys: pytest.CaptureFi
     structlog.get_logger().info("once")
     assert written(capsys).count("INFO    once") == 1
     assert (tmp_path / "vtorc.log").read_text(encoding="utf-8") == ""
+
+
+def test_refuses_a_log_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log file on a mount that hangs, for which a pipe stands here, ends the start with its folder."""
+    monkeypatch.setattr(files, "FILE_PATIENCE", 0.1)
+    os.mkfifo(tmp_path / "vtorc.log")
+    with pytest.raises(SettingsError, match=f"got '{tmp_path}' .it does not answer: its disk or mount hangs"):
+        setup_logging(LogSettings(log_dir=str(tmp_path)))
+    os.close(os.open(tmp_path / "vtorc.log", os.O_RDONLY | os.O_NONBLOCK))
 
 
 def test_refuses_a_folder_it_cannot_write_in(tmp_path: Path) -> None:

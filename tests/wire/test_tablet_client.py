@@ -305,12 +305,12 @@ async def test_credentials_go_along_with_every_call(tablet: FakeTablet, tmp_path
     await anext(client.stream_health(tablet.record))
     file.write_text('{"Username": "vtorc", "Password": "second"}')
     await client.ping(tablet.record)
-    assert client.reload_credentials()
-    assert not client.reload_credentials()
+    assert await client.reload_credentials()
+    assert not await client.reload_credentials()
     await client.ping(tablet.record)
     file.write_text("{}")
     with pytest.raises(TabletClientMisconfigured):
-        client.reload_credentials()
+        await client.reload_credentials()
     await client.ping(tablet.record)
     await client.close()
     assert {each.metadata["username"] for each in tablet.seen} == {"vtorc"}

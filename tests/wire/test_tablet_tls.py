@@ -121,12 +121,33 @@ async def test_tls_refuses_a_certificate_of_another_authority(authority: Authori
                 await client.ping(tablet.record)
 
 
-async def test_certificates_that_go_missing_are_named(authority: Authority, tablet: FakeTablet) -> None:
-    """Files are read for each connection, and the message names a missing one."""
-    async with calling(ClientSettings(tls=TlsFiles(ca=authority.file))) as client:
+async def test_certificates_that_go_missing_change_nothing(authority: Authority) -> None:
+    """A tablet is reached by the files that were read before they went missing."""
+    tablet = FakeTablet()
+    tablet.credentials = server_side(authority, "tablet")
+    tablet.answers("Ping", PING)
+    cert, key = authority.issue("vtorc")
+    tls = TlsFiles(cert=cert, key=key, ca=authority.file)
+    async with running(tablet), calling(ClientSettings(tls=tls)) as client:
         authority.file.unlink()
-        with pytest.raises(TabletClientMisconfigured, match=r"ca\.pem cannot be read: No such file"):
-            await client.ping(tablet.record)
+        await client.ping(tablet.record)
+
+
+async def test_renewed_certificates_are_used_without_a_restart(authority: Authority, tmp_path: Path) -> None:
+    """A new connection uses the authorities that are in the file by then."""
+    folder = tmp_path / "renewed"
+    folder.mkdir()
+    renewed = Authority(folder)
+    tablet = FakeTablet()
+    tablet.credentials = server_side(renewed, "tablet")
+    tablet.answers("Ping", PING)
+    cert, key = authority.issue("vtorc")
+    tls = TlsFiles(cert=cert, key=key, ca=authority.file)
+    async with running(tablet), calling(ClientSettings(tls=tls)) as client:
+        new_cert, new_key = renewed.issue("vtorc")
+        for file, new in ((authority.file, renewed.file), (cert, new_cert), (key, new_key)):
+            file.write_bytes(new.read_bytes())
+        await client.ping(tablet.record)
 
 
 def test_certificates_that_cannot_be_used_are_refused_at_the_start(authority: Authority, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import resource
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 import uvloop
@@ -20,6 +21,9 @@ from vtorc.logs import flush_logs, setup_logging
 
 EXIT_FAILED = 1
 EXIT_BAD_SETTINGS = 2
+
+_NO_THREAD = "can't start new thread"
+"""The text of Python's error when the system gives the process no further thread."""
 
 _SWITCH = 0.001
 """Seconds for which one thread of Python may keep the others waiting."""
@@ -35,6 +39,39 @@ _log = structlog.get_logger(__name__)
 
 def run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code, 2 if the settings cannot be used."""
+    keep_standard_files_open()
+    try:
+        return _run_daemon(words, commands)
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or str(error) == _NO_THREAD):
+            raise
+        sys.stderr.write(
+            f"vtorc: ended, as the system gave it no more {'memory' if isinstance(error, MemoryError) else 'threads'}: "
+            "raise the limits of its process (ulimit -v, ulimit -u) or of its container\n"
+        )
+        return EXIT_FAILED
+
+
+def keep_standard_files_open() -> None:
+    """Open /dev/null as each of standard input, output and error that is closed.
+
+    Some init scripts start daemons so. The next file that vtorc opened, such as its history, would have that number,
+    and what libraries write to standard error would go into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdout = sys.stdout or _unheard(1)
+    sys.stderr = sys.stderr or _unheard(2)
+
+
+def _unheard(descriptor: int) -> TextIO:
+    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def _run_daemon(words: Sequence[str], commands: Mapping[str, str]) -> int:
     line = parse_flags(words)
     if line.wants == "check":
         from vtorc.cli.check_config import check_config

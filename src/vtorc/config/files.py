@@ -17,6 +17,7 @@ from vtorc.config.catalogue import KEYS, Assigned, fold_key, nearest
 from vtorc.config.file_settings import FileSettings
 from vtorc.config.orchestrator import adjust
 from vtorc.config.setting import UNSET, Setting
+from vtorc.files import contents_of
 
 _DEFAULT_FILES = ("/etc/orchestrator.conf.json", "conf/orchestrator.conf.json", "orchestrator.conf.json")
 _SMALLEST = {"json": "a JSON object with the settings, or {} for none", "toml": "settings in TOML, or a comment"}
@@ -40,6 +41,8 @@ class FileContent:
     failed: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    is_unknown: bool = False
+    """Whether nothing is known of what it sets: it could not be read, or is malformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +149,9 @@ def read_file(file: ChosenFile, environment: Mapping[str, str]) -> FileContent:
     try:
         written, given = _decode(path, file.format)
     except OSError as error:
-        content.problems.append(f"{label}: cannot be read: {error.strerror} ({path})")
-        return content
+        return FileContent(problems=[f"{label}: cannot be read: {error.strerror} ({path})"], is_unknown=True)
     except BadFile as error:
-        content.problems.append(f"{label}{error}")
-        return content
+        return FileContent(problems=[f"{label}{error}"], is_unknown=True)
     adjusted = adjust({fold_key(name): value for name, value in given.items()}, environment, folder=path.parent)
     content.problems += [f"{label}: {problem}" for problem in (*written, *adjusted.problems)]
     content.notes += [f"{label}: {note}" for note in adjusted.notes]
@@ -168,7 +169,7 @@ def _decode(path: Path, format_: str) -> tuple[list[str], dict[str, Any]]:
         raise BadFile(
             f": expected a JSON or TOML file, got {format_ or 'no extension'} (--config-type names the format)"
         )
-    twice, values = decoder(_text(path.read_bytes(), format_))
+    twice, values = decoder(_text(contents_of(path), format_))
     if not isinstance(values, dict):
         raise BadFile(f": expected one object with the settings in it, got {_shown(values)}")
     folded: set[str] = set()

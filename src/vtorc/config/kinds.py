@@ -95,10 +95,13 @@ def _only(type_: type[T]) -> Callable[[Any], T]:
 def _utf8(value: Any) -> str:
     """Return a text that can be sent: JSON may name half a character, and a variable that it names hold other bytes.
 
-    A password in Latin-1 once passed, and no shard was watched, as no connection to any mysqld could be made.
+    A password in Latin-1 once passed, and no shard was watched, as no connection to any mysqld could be made. No path
+    and no account has a zero byte in it, which JSON can write.
     """
     text = _only(str)(value)
     text.encode()
+    if "\0" in text:
+        raise ValueError(text)
     return text
 
 
@@ -203,7 +206,7 @@ def _patterns(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-TEXT: ValueKind[str] = ValueKind("text", "text in UTF-8", str, _utf8, _quoted)
+TEXT: ValueKind[str] = ValueKind("text", "text in UTF-8 without a zero byte", str, _utf8, _quoted)
 SWITCH: ValueKind[bool] = ValueKind(
     "switch", "true or false", _bool_from_text, _only(bool), lambda on: "true" if on else "false"
 )

@@ -47,7 +47,8 @@ def load(words: Iterable[str], environment: Mapping[str, str], *, folder: Path) 
     problems = [*line.problems, *variables.problems, *chosen.problems]
     problems += [problem for content in contents for problem in content.problems]
     written = {each.setting.field: each.written for each in assigned if each.setting.field}
-    problems += check(settings, written=written, failed=failed)
+    if not any(content.is_unknown for content in contents):  # else what seems to be missing may be in that file
+        problems += check(settings, written=written, failed=failed)
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     notes = [

@@ -14,6 +14,7 @@ from typing import Any
 from vtorc.config.kinds import ValueKind
 from vtorc.core.facts.durability import PromotionRule
 from vtorc.core.facts.ids import TabletAlias
+from vtorc.files import contents_of
 
 PromotionRules = tuple[tuple[TabletAlias, PromotionRule], ...]
 
@@ -145,7 +146,7 @@ def _read_credentials(values: dict[str, Any], problems: list[str], folder: Path)
         return
     parser = configparser.RawConfigParser(allow_no_value=True, strict=False)
     try:
-        parser.read_string((folder / name).read_text(encoding="utf-8"), source=name)
+        parser.read_string(contents_of(folder / name).decode(), source=name)
     except (OSError, ValueError, configparser.Error) as error:  # a ValueError is of bytes, or of such a file name
         reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         problems.append(

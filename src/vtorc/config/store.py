@@ -23,12 +23,14 @@ class SettingChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reloaded:
-    """The result of a reload: with `problems` nothing changed, else `changed` applies now, `waiting` from a restart."""
+    """The effect of a reload: with `problems` nothing, else `changed` applies now, `waiting` from a restart."""
 
     problems: Sequence[str] = ()
     changed: Sequence[SettingChange] = ()
     waiting: Sequence[SettingChange] = ()
     notes: Sequence[str] = ()
+    loaded: Loaded | None = None
+    """The settings to adopt; None with problems."""
 
     @property
     def sentences(self) -> Sequence[str]:
@@ -73,25 +75,26 @@ class SettingsStore:
         """The settings files that were read."""
         return self._loaded.files
 
-    def reload(self, apply: Callable[[Settings], None] = lambda _: None) -> Reloaded:
-        """Read all sources again and replace the live settings at once; with any problem nothing changes.
+    def read_again(self) -> Reloaded:
+        """Read all sources again, and change nothing; it takes as long as the files do, so tasks call it in a thread.
 
-        `apply` is called with the new settings before they replace the old ones. A SettingsError of it is a problem,
-        too. So is a file that was read before and is gone: a mount that failed would have allowed the recoveries that
+        A file that was read before and is gone is a problem: a mount that failed would have allowed the recoveries that
         the file forbids.
         """
         try:
             new = self._read()
-            if gone := [file for file in self._loaded.files if file not in new.files]:
-                return Reloaded(problems=[f"{file} is gone: put it back, or restart vtorc without it" for file in gone])
-            loaded, reloaded = self._swapped(new)
-            apply(loaded.settings)
         except SettingsError as error:
             return Reloaded(problems=error.problems)
-        self._loaded = loaded
-        return reloaded
+        if gone := [file for file in self._loaded.files if file not in new.files]:
+            return Reloaded(problems=[f"{file} is gone: put it back, or restart vtorc without it" for file in gone])
+        return self._compared(new)
 
-    def _swapped(self, new: Loaded) -> tuple[Loaded, Reloaded]:
+    def adopt(self, reloaded: Reloaded) -> None:
+        """Replace all live settings at once; with problems nothing changes."""
+        if reloaded.loaded is not None:
+            self._loaded = reloaded.loaded
+
+    def _compared(self, new: Loaded) -> Reloaded:
         old = self._loaded
         differing = [
             setting
@@ -107,10 +110,11 @@ class SettingsStore:
             settings=replace(old.settings, **{name: getattr(new.settings, name) for name in live}),
             sources=MappingProxyType({**new.sources, **kept}),
         )
-        return loaded, Reloaded(
+        return Reloaded(
             changed=[_change(setting, old, new) for setting in differing if setting.live],
             waiting=[_change(setting, old, new) for setting in differing if not setting.live and not setting.no_effect],
             notes=[note for note in new.notes if note not in old.notes],
+            loaded=loaded,
         )
 
 

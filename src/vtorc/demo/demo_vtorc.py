@@ -13,9 +13,9 @@ from vtorc.control.scope import Scope
 from vtorc.demo.demo_observer import DemoObserver
 from vtorc.demo.stand_in import standing_in
 from vtorc.lab.errors import LabError
+from vtorc.reloading import Reloading
 from vtorc.server.listener import BoundListener
 from vtorc.server.options import ServerRules
-from vtorc.tablet.client import GrpcTabletManager
 
 
 class DemoVtorc:
@@ -101,7 +101,7 @@ class DemoVtorc:
         if not task.cancelled():
             task.result()
 
-    def _keep(self, fleet: Fleet, _: GrpcTabletManager) -> None:
+    def _keep(self, fleet: Fleet, _: Reloading) -> None:
         self._fleet = fleet
         self._observer.clock = fleet.tools.clock.now
         fleet.holds.listen(self._observer.held)

@@ -83,7 +83,7 @@ class Desk:
         audit: AuditObserver | None = None,
         tokens: TokenBook | None = None,
         notes: NoteBook | None = None,
-        reload: Callable[[], ReloadForm] | None = None,
+        reload: Callable[[], Awaitable[ReloadForm]] | None = None,
         acts_a_minute: Callable[[], int] = lambda: ACTS_A_MINUTE,
     ) -> None:
         """Answer about `fleet`, and tell `audit` of what acts; without `notes` and `tokens` they last as long as the
@@ -336,7 +336,7 @@ class Desk:
         if self._reload is None:
             raise DeskRefusal(409, what="reload", why="this vtorc has no settings to read again", do="start it anew")
         _log.warning(f"{request.actor} has the settings read again: {reason}", origin=request.origin)
-        reloaded = self._reload()
+        reloaded = await self._reload()
         if not reloaded.done:
             raise DeskRefusal(
                 409, what="reload", why="; ".join(reloaded.sentences), do="mend the settings, and ask again"

@@ -16,6 +16,7 @@ from vtorc.core.facts.ids import ShardId
 from vtorc.core.facts.remembered import ShardMemory
 from vtorc.errors import MemoryFileDamaged, MemoryFileError
 from vtorc.history.file_identity import FileIdentity, file_identity
+from vtorc.history.read_only import connect_read_only, takes_no_writes
 
 _VERSION = 2
 """Version of a row's text; a row of another one is left out."""
@@ -51,7 +52,7 @@ def read_memory(path: str) -> StoredMemory:
     """Read the whole file, or nothing if there is none; blocks, and raises MemoryFileError."""
     if not Path(path).exists():
         return StoredMemory()
-    with _opened(path) as db:
+    with _errors_told(path), contextlib.closing(_connected_to_read(path)) as db:
         rows = db.execute("SELECT keyspace, shard, version, memory FROM shard_memory").fetchall()
     shards: dict[ShardId, ShardMemory] = {}
     unread: dict[ShardId, str] = {}
@@ -66,10 +67,14 @@ def read_memory(path: str) -> StoredMemory:
     return StoredMemory(shards, unread)
 
 
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[sqlite3.Connection]:
-    with _errors_told(path), contextlib.closing(_connected(path)) as db:
-        yield db
+def _connected_to_read(path: str) -> sqlite3.Connection:
+    """Open the file as the writer does; where nothing can be written, it is read as it is."""
+    try:
+        return _connected(path)
+    except sqlite3.OperationalError as error:
+        if not takes_no_writes(error):
+            raise
+        return connect_read_only(path)
 
 
 def _connected(path: str) -> sqlite3.Connection:

@@ -20,6 +20,7 @@ import structlog
 from vtorc.errors import OrdersFileError
 from vtorc.history.file_identity import FileIdentity, file_identity
 from vtorc.history.orders_schema import APPLICATION, STEPS
+from vtorc.history.read_only import connect_read_only, takes_no_writes
 from vtorc.history.schema import version_of
 
 _BUSY = 2.0
@@ -53,6 +54,7 @@ class OrdersFile:
         self._opened_as: FileIdentity | None = None
         self._answered: sqlite3.Connection | None = None
         self._is_newer = False
+        self._not_writable = ""
         self._version_seen = 0
         self._is_shared = False
         self._has_failed = False
@@ -117,9 +119,13 @@ class OrdersFile:
         return result
 
     def _attempt(self, work: Work[T], *, writes: bool) -> T:
+        if writes and self._not_writable:
+            self._disconnect()  # it may be writable again
         db = self._connection()
         if writes and self._is_newer:
             raise OrdersFileError(self._newer(db))
+        if writes and self._not_writable:
+            raise OrdersFileError(f"nothing can be written to it: {self._not_writable}")
         if writes:
             self._look_for_others(db)
         db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
@@ -185,6 +191,33 @@ class OrdersFile:
         return db
 
     def _opened(self) -> sqlite3.Connection:
+        """Open the file; where nothing can be written, it is read as it is, since what it holds back still counts."""
+        before = self._not_writable
+        try:
+            db = self._opened_to_write()
+            self._not_writable = ""
+        except (sqlite3.Error, OSError) as error:
+            if not takes_no_writes(error):
+                raise
+            try:
+                db = connect_read_only(self.path)
+            except sqlite3.Error:
+                raise error from None
+            try:
+                self._check_it_is_ours(db)
+                self._is_newer = version_of(db) > len(self._steps)
+            except BaseException:
+                db.close()
+                raise
+            self._not_writable = str(error)
+        if self._not_writable and not before:
+            self._log.error(
+                f"orders file {self.path}: nothing can be written to it ({self._not_writable}): the orders in it are "
+                "in force, and new ones are refused; check the disk and its permissions"
+            )
+        return db
+
+    def _opened_to_write(self) -> sqlite3.Connection:
         _make_readable_for_owner_only(self.path)
         db = sqlite3.connect(self.path, isolation_level=None, timeout=_BUSY)
         try:

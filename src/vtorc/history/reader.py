@@ -6,13 +6,12 @@ import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from vtorc.errors import HistoryError
 from vtorc.history import schema
 from vtorc.history.moments import ENDED, Happening, Side, in_order, moments_query
+from vtorc.history.read_only import connect_read_only
 from vtorc.history.store import CLEARED, StoredAudit, StoredDecision, StoredRecovery, StoredRun
 
 _TABLES = frozenset({"recovery", "decision"})
@@ -311,21 +310,11 @@ class HistoryReader:
 
     def _opened(self) -> sqlite3.Connection:
         try:
-            return self._connected("mode=ro")
-        except sqlite3.OperationalError as error:
-            # SQLite reads a file in this journal mode only with leave to write in its folder, or if told that it never
-            # changes.
-            if Path(f"{self._path}-wal").exists():
-                raise self._unreadable(str(error)) from error
-        except sqlite3.Error as error:
-            raise self._unreadable(str(error)) from error
-        try:
-            return self._connected("mode=ro&immutable=1")
+            return self._checked(connect_read_only(self._path))
         except sqlite3.Error as error:
             raise self._unreadable(str(error)) from error
 
-    def _connected(self, how: str) -> sqlite3.Connection:
-        db = sqlite3.connect(f"file:{quote(self._path)}?{how}", uri=True, isolation_level=None)
+    def _checked(self, db: sqlite3.Connection) -> sqlite3.Connection:
         try:
             db.execute("BEGIN")  # all that follows is of one moment
             tables, version = schema.table_names(db), schema.version_of(db)

@@ -4,6 +4,7 @@ import ssl
 from dataclasses import dataclass
 
 from vtorc.errors import SettingsError
+from vtorc.files import try_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class MysqlTls:
     def context(self) -> ssl.SSLContext:
         """Read the files; raises SettingsError naming the one that cannot be used."""
         try:
+            try_files(self.ca)
             made = ssl.create_default_context(cafile=self.ca or None)
         except OSError as error:  # an SSLError is one
             raise _unusable("ca", self.ca, "a PEM file of certificates", error) from error
@@ -31,6 +33,7 @@ class MysqlTls:
             made.verify_mode = ssl.CERT_NONE
         if self.cert:
             try:
+                try_files(self.cert, self.key)
                 made.load_cert_chain(self.cert, self.key)
             except OSError as error:
                 what = "a PEM file of a certificate that fits --mysql-topology-ssl-private-key-file"

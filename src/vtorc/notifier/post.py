@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
+from vtorc.files import try_files
+
 TIMEOUT = 10.0
 """Seconds that one try may take in all."""
 
@@ -50,6 +52,8 @@ class Receiver:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
             raise ValueError(url)
+        if parts.scheme == "https":
+            try_files(ca)
         tls = ssl.create_default_context(cafile=ca or None) if parts.scheme == "https" else None
         path = parts.path or "/"
         return cls(

@@ -12,11 +12,13 @@ from vtorc.core.facts.ids import TabletAlias, TabletType
 from vtorc.core.facts.records import HIGHEST_PORT, TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletUnreachable
+from vtorc.files import beside_the_loop
 from vtorc.mysql.survey import Row, survey
 from vtorc.proto import query_pb2, replicationdata_pb2, topodata_pb2
 from vtorc.proto import tabletmanagerdata_pb2 as tm
 from vtorc.tablet import convert
 from vtorc.tablet.api import FLUSH_BINARY_LOGS, HealthReport, StopMode, StoppedReplication, TabletManager
+from vtorc.tablet.certificates import Certificates
 from vtorc.tablet.connection import STREAM_HEALTH, Address, Connection
 from vtorc.tablet.failures import is_not_a_replica
 from vtorc.tablet.query_rows import rows
@@ -54,9 +56,8 @@ class GrpcTabletManager(TabletManager):
         `wait_timeout` bounds commands that wait for MySQL, in seconds; it is called for each of them. `timeout` makes
         the deadlines of connecting and of silent health streams.
         """
-        if settings.tls.wanted:
-            settings.tls.credentials()
         self._settings = settings
+        self._certificates = Certificates(settings.tls)
         self._wait_timeout = wait_timeout
         self._timeout = timeout
         self._metadata = settings.read_credentials()
@@ -64,13 +65,14 @@ class GrpcTabletManager(TabletManager):
         self._next_sweep = 0.0
         self._closed = False
 
-    def reload_credentials(self) -> bool:
+    async def reload_credentials(self) -> bool:
         """Read the credentials file again for all later calls, and return whether the credentials changed.
 
         Raises TabletClientMisconfigured and keeps the earlier ones if the file cannot be used.
         """
-        before, self._metadata = self._metadata, self._settings.read_credentials()
-        return before != self._metadata
+        read = await beside_the_loop(self._settings.read_credentials)
+        before, self._metadata = self._metadata, read
+        return before != read
 
     async def close(self) -> None:
         """Close all connections; calls that still run end with TabletUnreachable."""
@@ -78,6 +80,7 @@ class GrpcTabletManager(TabletManager):
         while self._connections:
             _, connection = self._connections.popitem()
             await connection.close()
+        await self._certificates.close()
 
     async def full_status(self, tablet: TabletRecord) -> TabletStatus:
         """Return the status; a tablet of 12 or 13 lacks this call, and its mysqld is asked in SQL instead."""
@@ -353,7 +356,9 @@ class GrpcTabletManager(TabletManager):
         address = (tablet.hostname, tablet.grpc_port)
         connection = self._connections.get(address)
         if connection is None:
-            connection = self._connections[address] = Connection(address, self._settings, self._timeout)
+            connection = self._connections[address] = Connection(
+                address, self._settings, self._certificates, self._timeout
+            )
         now = connection.used_at = asyncio.get_running_loop().time()
         if now >= self._next_sweep:
             self._next_sweep = now + self._settings.idle_timeout / 4

@@ -12,6 +12,7 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError, TabletUnreachable
 from vtorc.proto import query_pb2
 from vtorc.tablet import convert
+from vtorc.tablet.certificates import Certificates
 from vtorc.tablet.failures import explain, mysql_errno
 from vtorc.tablet.last_status import LastStatus
 from vtorc.tablet.reach import Timeout, reach
@@ -45,13 +46,20 @@ class Connection:
     (`go/vt/discovery/tablet_health_check.go`).
     """
 
-    def __init__(self, address: Address, settings: ClientSettings, timeout: Timeout = asyncio.timeout) -> None:
+    def __init__(
+        self,
+        address: Address,
+        settings: ClientSettings,
+        certificates: Certificates,
+        timeout: Timeout = asyncio.timeout,
+    ) -> None:
         self.address = address
         self.unknown_calls: set[str] = set()
         self.last_status = LastStatus()
         self.used_at = asyncio.get_running_loop().time()
         self._settings = settings
         self._timeout = timeout
+        self._certificates = certificates
         self._dial: asyncio.Task[grpc.aio.Channel] | None = None
         self._dialling = 0
         self._channel: grpc.aio.Channel | None = None
@@ -235,7 +243,10 @@ class Connection:
         """Let gRPC connect, which may fail although a process listens at the address."""
         channel = self._channel
         if channel is None or channel.get_state() is _FAILED:
-            channel = _open(self.address, self._settings)
+            credentials = await self._certificates.current()
+            if self._closed:
+                raise TabletUnreachable(_CLOSED, reason="unreachable")
+            channel = _open(self.address, self._settings, credentials)
             self._replace(channel)
         limit = self._settings.connect_timeout
         try:
@@ -352,11 +363,11 @@ def target(address: Address) -> str:
     return f"dns:///[{host}]:{port}" if ":" in host else f"dns:///{host}:{port}"
 
 
-def _open(address: Address, settings: ClientSettings) -> grpc.aio.Channel:
+def _open(address: Address, settings: ClientSettings, tls: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
     options = settings.channel_options()
-    if not settings.tls.wanted:
+    if tls is None:
         return grpc.aio.insecure_channel(target(address), options=options)
-    return grpc.aio.secure_channel(target(address), settings.tls.credentials(), options=options)
+    return grpc.aio.secure_channel(target(address), tls, options=options)
 
 
 def _lost(call: str) -> TabletUnreachable:

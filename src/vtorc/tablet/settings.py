@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 
 from vtorc.errors import TabletClientMisconfigured
+from vtorc.files import contents_of
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -41,10 +42,7 @@ class TlsFiles:
         return self.cert is not None and self.key is not None
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Read the files, again for each connection, so that renewed certificates are used.
-
-        Raises TabletClientMisconfigured.
-        """
+        """Read the files; raises TabletClientMisconfigured."""
         pair = (_read(self.key), _read(self.cert)) if self.has_client_cert else (None, None)
         authorities = _read(self.ca)
         self._check()
@@ -147,7 +145,7 @@ def _read(path: Path | None) -> bytes | None:
     if path is None:
         return None
     try:
-        return path.read_bytes()
+        return contents_of(path)
     except OSError as error:
         raise TabletClientMisconfigured(f"{path} cannot be read: {error.strerror or error}") from error
 

@@ -7,10 +7,11 @@ Vitess has no flags for TLS with Consul. Its client takes that from the environm
 import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vtorc.errors import TopoMisconfigured
+from vtorc.files import try_files
 from vtorc.topo.secrets_file import read_secret
 
 _YES = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -46,6 +47,12 @@ class ConsulAccess:
             return read_secret("CONSUL_HTTP_TOKEN_FILE", path).strip()
         return self.environ.get("CONSUL_HTTP_TOKEN", "")
 
+    def try_files(self, cell: str, schemes: Iterable[str]) -> None:
+        """Read all that a client of a cell reads, for addresses of these schemes; raises TopoMisconfigured."""
+        self.token(cell)
+        if any(map(self.uses_tls, schemes)):
+            self.tls()
+
     def uses_tls(self, scheme: str) -> bool:
         """Whether an address of this scheme, or of none, is reached with TLS."""
         return scheme == "https" or (not scheme and self._switch("CONSUL_HTTP_SSL", default=False))
@@ -54,6 +61,7 @@ class ConsulAccess:
         """Load the files of the environment for connections with TLS; raises TopoMisconfigured."""
         ca, folder = self.environ.get("CONSUL_CACERT") or None, self.environ.get("CONSUL_CAPATH") or None
         try:
+            try_files(ca)
             context = ssl.create_default_context(cafile=ca, capath=folder)
         except (OSError, ssl.SSLError) as error:
             raise TopoMisconfigured(
@@ -68,6 +76,7 @@ class ConsulAccess:
             raise TopoMisconfigured("CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY go together: set both or neither")
         if cert:
             try:
+                try_files(cert, key)
                 context.load_cert_chain(cert, key)
             except (OSError, ssl.SSLError) as error:
                 raise TopoMisconfigured(

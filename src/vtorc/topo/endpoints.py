@@ -1,7 +1,7 @@
 """Calls to one topology server by several addresses: which is asked next, and for how long."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from vtorc.errors import TopoTimeout, TopoUnavailable
@@ -11,6 +11,11 @@ Answer = TypeVar("Answer")
 
 _LONGEST_PAUSE = 1.0
 """Most seconds between two rounds over all endpoints."""
+
+
+def schemes(addresses: Iterable[str]) -> set[str]:
+    """Return the schemes of addresses, such as `https`; empty for one without."""
+    return {address.strip().rpartition("://")[0] for address in addresses}
 
 
 class Transient(Exception):

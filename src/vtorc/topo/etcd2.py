@@ -11,12 +11,12 @@ import math
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 import structlog
 
 from vtorc.errors import BadVersion, LockHeld, NodeExists, NoNode, TopoMisconfigured
+from vtorc.files import contents_of
 from vtorc.proto import etcd_pb2, mvcc_pb2
 from vtorc.topo.conn import DEFAULT_LEASE_TTL, RecordChange, Stored, TopoLock, Version, differences
 from vtorc.topo.etcd_client import EtcdClient, prefix_end
@@ -267,7 +267,7 @@ def _unchanged(key: bytes, version: Version) -> etcd_pb2.Compare:
 
 def _read(setting: str, path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return contents_of(path)
     except OSError as error:
         raise TopoMisconfigured(f"{setting} {path!r} cannot be read: {error.strerror}; expected a PEM file") from error
 
@@ -275,4 +275,4 @@ def _read(setting: str, path: str) -> bytes:
 def _system_roots() -> bytes | None:
     # Go uses the system's certificate authorities where the settings name none; gRPC would use a list of its own.
     bundle = ssl.get_default_verify_paths().cafile
-    return Path(bundle).read_bytes() if bundle else None
+    return contents_of(bundle) if bundle else None

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vtorc.errors import NoNode, TopoMisconfigured, TopoUnavailable
+from vtorc.files import beside_the_loop
 from vtorc.topo.cells import GLOBAL_CELL, TopoLimits
 from vtorc.topo.conn import DEFAULT_LEASE_TTL, TopoConn
 from vtorc.topo.consul_access import ConsulAccess
+from vtorc.topo.endpoints import schemes
 from vtorc.topo.etcd2 import Etcd2Conn, EtcdTls
 from vtorc.topo.etcd_client import EtcdClient
 from vtorc.topo.local import LocalStore
@@ -20,6 +22,10 @@ _Open = Callable[[str, str, str, float], Awaitable[TopoConn]]  # cell, server ad
 
 CONNECT_TIMEOUT = 5.0
 """Seconds within which the global topology must answer at the start (Vitess' etcd dial timeout)."""
+
+
+_FILES_PATIENCE = 10.0
+"""Seconds that all files of one client get to be read; each of them has a shorter limit of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +95,9 @@ def _etcd2(settings: TopoAccess) -> _Open:
         credentials("")  # a file that cannot be read is reported at the start
 
     async def open_conn(cell: str, address: str, root: str, timeout: float) -> TopoConn:
-        client = EtcdClient(_addresses(address), timeout=timeout, credentials=credentials)
+        addresses = _addresses(address)
+        await _read_ahead(lambda: [credentials(scheme) for scheme in schemes(addresses)])
+        client = EtcdClient(addresses, timeout=timeout, credentials=credentials)
         return Etcd2Conn(client, root, lease_ttl=settings.lease_ttl)
 
     return open_conn
@@ -104,7 +112,9 @@ def _consul(settings: TopoAccess) -> _Open:
     access.token(GLOBAL_CELL)  # a file that cannot be read is reported at the start
 
     async def open_conn(cell: str, address: str, root: str, timeout: float) -> TopoConn:
-        client = ConsulClient(_addresses(address), timeout=timeout, access=access, cell=cell)
+        addresses = _addresses(address)
+        await _read_ahead(lambda: access.try_files(cell, schemes(addresses)))
+        client = ConsulClient(addresses, timeout=timeout, access=access, cell=cell)
         return ConsulConn(client, root, access)
 
     return open_conn
@@ -117,6 +127,7 @@ def _zk2(settings: TopoAccess) -> _Open:
     settings.zk.check_files()
 
     async def open_conn(cell: str, address: str, root: str, timeout: float) -> TopoConn:
+        await _read_ahead(settings.zk.auth)
         return Zk2Conn(ZkClient(address, timeout=timeout, access=settings.zk), root)
 
     return open_conn
@@ -133,6 +144,20 @@ def _local(settings: TopoAccess) -> _Open:
         return store.connect(root)
 
     return open_conn
+
+
+async def _read_ahead(read: Callable[[], object]) -> None:
+    """Read the files that a client of another cell is about to read, while the event loop goes on.
+
+    Raises TopoMisconfigured, and TopoUnavailable for files that stay silent.
+    """
+    try:
+        await beside_the_loop(read, patience=_FILES_PATIENCE)
+    except TimeoutError as error:
+        raise TopoUnavailable(
+            f"the files with the secrets of the topology server could not be read within {_FILES_PATIENCE:g} s: check "
+            "the disk that they are on"
+        ) from error
 
 
 def _addresses(text: str) -> list[str]:

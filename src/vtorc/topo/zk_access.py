@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from vtorc.errors import TopoMisconfigured
+from vtorc.files import try_files
 from vtorc.topo.secrets_file import read_secret
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ class ZkAccess:
         """Read the scheme and the credentials; None without a file. Raises TopoMisconfigured."""
         if not self.auth_file:
             return None
-        scheme, colon, secret = read_secret("topo_zk_auth_file", self.auth_file).rstrip("\n").partition(":")
+        scheme, colon, secret = read_secret("topo_zk_auth_file", self.auth_file).rstrip("\r\n").partition(":")
         if not (scheme and colon and secret):
             raise TopoMisconfigured(
                 f"topo_zk_auth_file {self.auth_file!r} is malformed: expected <scheme>:<auth>, such as "
@@ -56,6 +57,7 @@ class ZkAccess:
             return
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
+            try_files(self.cert, self.key)
             context.load_cert_chain(self.cert, self.key)
         except (OSError, ValueError) as error:
             raise TopoMisconfigured(
@@ -64,6 +66,7 @@ class ZkAccess:
             ) from error
         try:
             if self.ca:
+                try_files(self.ca)
                 context.load_verify_locations(self.ca)
         except (OSError, ValueError) as error:
             raise TopoMisconfigured(

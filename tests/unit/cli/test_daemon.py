@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -107,6 +108,32 @@ def test_errors_of_a_running_vtorc_are_one_line_each(
     _install(monkeypatch, run)
     assert run_daemon(_TOPO, {}) == 1
     assert [line["event"] for line in _logged(capsys) if line["level"] == "error"] == ["etcd is silent", "so"]
+
+
+def test_a_system_that_gives_no_more_threads_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit of the process ends vtorc with the limits to raise; any other mistake keeps its traceback."""
+
+    def run(_store: SettingsStore) -> int:
+        raise RuntimeError(texts.pop())
+
+    _install(monkeypatch, run)
+    texts = ["another", "can't start new thread"]
+    assert run_daemon(_TOPO, {}) == 1
+    assert "the system gave it no more threads: raise the limits of its process" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="another"):
+        run_daemon(_TOPO, {})
+
+
+def test_closed_standard_files_are_no_place_for_other_files() -> None:
+    """An init script may close all three; then a file that vtorc opens later gets none of their numbers."""
+    program = (
+        "import os, sys; from vtorc.cli.daemon import keep_standard_files_open as keep; keep(); "
+        "print('x', file=sys.stderr, flush=True); os._exit(os.open(os.devnull, os.O_RDONLY))"
+    )
+    done = subprocess.run(["sh", "-c", f'exec "{sys.executable}" -c "{program}" <&- >&- 2>&-'], check=False)
+    assert done.returncode == 3
 
 
 def test_holds_a_pid_file_while_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -176,9 +176,13 @@ _WRONG: list[tuple[object, list[str]]] = [
     ),
     (
         {"MySQLTopologyPassword": 12345},
-        [': key "MySQLTopologyPassword": expected text in UTF-8, got a value that is not shown'],
+        [': key "MySQLTopologyPassword": expected text in UTF-8 without a zero byte, got a value that is not shown'],
     ),
-    ({"MySQLTopologyUser": "\ud800"}, [': key "MySQLTopologyUser": expected text in UTF-8, got "\\ud800"']),
+    (
+        {"MySQLTopologyUser": "\ud800"},
+        [': key "MySQLTopologyUser": expected text in UTF-8 without a zero byte, got "\\ud800"'],
+    ),
+    ({"pid-file": "a\0b"}, [': key "pid-file": expected text in UTF-8 without a zero byte, got "a\\u0000b"']),
     (
         {"PromotionIgnoreHostnameFilters": ["db1", "db["]},
         [': key "PromotionIgnoreHostnameFilters": expected regular expressions, got ["db1", "db["]'],
@@ -320,7 +324,8 @@ def test_refuses_a_password_from_a_variable_with_other_bytes_than_utf8(tmp_path:
     """No login could be made with it, so it is reported at the start."""
     file = {**SEED, "MySQLTopologyPassword": "${SECRET}"}
     assert problems(tmp_path, file=file, environment={"SECRET": "p\udce9"}) == [
-        'orc_config.json: key "MySQLTopologyPassword": expected text in UTF-8, got a value that is not shown'
+        'orc_config.json: key "MySQLTopologyPassword": expected text in UTF-8 without a zero byte, got a value that is '
+        "not shown"
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.unit.config.helpers import TOPO, write
 from vtorc.config.load import load
-from vtorc.config.store import SettingsStore
+from vtorc.config.store import Reloaded, SettingsStore
 
 
 def _store(folder: Path, file: Any, *words: str) -> SettingsStore:
@@ -13,11 +13,17 @@ def _store(folder: Path, file: Any, *words: str) -> SettingsStore:
     return SettingsStore(lambda: load([*TOPO, "-config=orc_config.json", *words], {}, folder=folder))
 
 
+def _reload(store: SettingsStore) -> Reloaded:
+    reloaded = store.read_again()
+    store.adopt(reloaded)
+    return reloaded
+
+
 def test_replaces_live_settings(tmp_path: Path) -> None:
     """A live setting that the file changed applies after the reload, and the change is reported with its source."""
     store = _store(tmp_path, {"InstancePollSeconds": 5})
     write(tmp_path, {"InstancePollSeconds": 7, "Debug": True})
-    reloaded = store.reload()
+    reloaded = _reload(store)
     assert (store.settings.instance_poll_time, store.settings.log_level) == (7.0, "debug")
     assert reloaded.sentences == [
         'instance-poll-time is now 7s, before 5s (key "InstancePollSeconds" of orc_config.json)',
@@ -29,7 +35,7 @@ def test_goes_back_to_the_default_for_a_removed_key(tmp_path: Path) -> None:
     """A key that was removed from the file no longer applies."""
     store = _store(tmp_path, {"InstancePollSeconds": 9})
     write(tmp_path, {})
-    assert store.reload().sentences == ["instance-poll-time is now 5s, before 9s (default)"]
+    assert _reload(store).sentences == ["instance-poll-time is now 5s, before 9s (default)"]
     assert store.settings.instance_poll_time == 5.0
 
 
@@ -38,7 +44,7 @@ def test_keeps_the_running_settings_if_the_file_is_wrong(tmp_path: Path) -> None
     store = _store(tmp_path, {"InstancePollSeconds": 9})
     before = store.settings
     write(tmp_path, {"InstancePollSeconds": 2, "Debug": "yes"})
-    reloaded = store.reload()
+    reloaded = _reload(store)
     assert store.settings is before
     assert reloaded.sentences == [
         'settings not reloaded, the running ones stay: orc_config.json: key "Debug": expected true or false, got "yes"'
@@ -51,12 +57,12 @@ def test_keeps_the_running_settings_if_a_file_is_gone(tmp_path: Path) -> None:
     write(tmp_path, {"allow-recovery": False}, file.name)
     store = SettingsStore(lambda: load([*TOPO, f"--config-file={file.name}"], {}, folder=tmp_path))
     file.rename(tmp_path / "aside")
-    assert store.reload().sentences == [
+    assert _reload(store).sentences == [
         f"settings not reloaded, the running ones stay: {file} is gone: put it back, or restart vtorc without it"
     ]
     assert not store.settings.allow_recovery
     (tmp_path / "aside").rename(file)
-    assert store.reload().sentences == ["settings reloaded, nothing changed"]
+    assert _reload(store).sentences == ["settings reloaded, nothing changed"]
 
 
 def test_names_settings_that_wait_for_a_restart(tmp_path: Path) -> None:
@@ -64,7 +70,7 @@ def test_names_settings_that_wait_for_a_restart(tmp_path: Path) -> None:
     store = _store(tmp_path, {"topo-read-concurrency": 8})
     write(tmp_path, {"topo-read-concurrency": 16}, "orc_config.json")
     for _ in range(2):
-        reloaded = store.reload()
+        reloaded = _reload(store)
         assert store.settings.topo_read_concurrency == 8
         assert reloaded.sentences == [
             'topo-read-concurrency is 16 (key "topo-read-concurrency" of orc_config.json) from the next start on, '
@@ -76,7 +82,7 @@ def test_lets_the_flag_win_at_a_reload_too(tmp_path: Path) -> None:
     """A flag takes precedence over the file however often the file changes."""
     store = _store(tmp_path, {}, "--instance-poll-time=3s")
     write(tmp_path, {"InstancePollSeconds": 9})
-    assert store.reload().sentences == ["settings reloaded, nothing changed"]
+    assert _reload(store).sentences == ["settings reloaded, nothing changed"]
     assert store.settings.instance_poll_time == 3.0
 
 
@@ -84,7 +90,7 @@ def test_hides_secrets_in_changes(tmp_path: Path) -> None:
     """A password that changed is named and not shown."""
     store = _store(tmp_path, {"MySQLTopologyPassword": "hunter2"})
     write(tmp_path, {"MySQLTopologyPassword": "hunter3"})
-    reloaded = store.reload()
+    reloaded = _reload(store)
     assert "mysql-topology-password" in " ".join(reloaded.sentences)
     assert "hunter" not in " ".join(reloaded.sentences)
 
@@ -93,5 +99,5 @@ def test_reports_new_warnings_only(tmp_path: Path) -> None:
     """An unknown key is reported when it appears, and not again."""
     store = _store(tmp_path, {"Zzz": 1})
     write(tmp_path, {"Zzz": 1, "Yyy": 1})
-    assert store.reload().sentences == ['orc_config.json: unknown key "Yyy" has no effect']
-    assert store.reload().sentences == ["settings reloaded, nothing changed"]
+    assert _reload(store).sentences == ['orc_config.json: unknown key "Yyy" has no effect']
+    assert _reload(store).sentences == ["settings reloaded, nothing changed"]

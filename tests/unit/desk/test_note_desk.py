@@ -42,6 +42,9 @@ class Fleet:
         self.reloaded = ReloadForm(done=True, sentences=["x is now 1, before 0"])
         self.shards = (SHARD,)
 
+    async def reload(self) -> ReloadForm:
+        return self.reloaded
+
     def aliases(self, shard: ShardId) -> tuple[TabletAlias, ...]:
         return (alias(P), SECOND) if shard == SHARD else ()
 
@@ -51,7 +54,7 @@ def at_the_desk(main: Callable[[Fleet, Asking], Awaitable[None]]) -> None:
 
     async def work(rig: Rig) -> None:
         fleet = Fleet(rig)
-        desk = Desk(cast(FleetFacade, fleet), notes=fleet.notes, reload=lambda: fleet.reloaded)
+        desk = Desk(cast(FleetFacade, fleet), notes=fleet.notes, reload=fleet.reload)
         await main(fleet, Asking(desk))
 
     with_rig(work)

@@ -44,6 +44,6 @@ def test_the_forms_follow_a_reload(tmp_path: Path) -> None:
     before = live()
     assert live() is before
     write(tmp_path, {"InstancePollSeconds": 9})
-    store.reload()
+    store.adopt(store.read_again())
     after = {form.name: form.value for form in live()}
     assert after["instance-poll-time"] == 9.0

@@ -14,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.core.facts.test_remembered import KEPT
+from tests.unit.history.unwritable import unwritable
 from vtorc.app import open_memory
 from vtorc.config.settings import Settings
 from vtorc.core.facts.ids import ShardId
@@ -178,6 +179,19 @@ def recalled(settings: Settings) -> tuple[set[ShardId], bool]:
             return known, True
 
     return asyncio.run(main())
+
+
+def test_a_file_that_nothing_can_be_written_to_is_read(tmp_path: Path, logs: list[str]) -> None:
+    """On a file system that became read-only, vtorc knows what it kept, and tells that it can keep no more."""
+    path = tmp_path / "memory.sqlite"
+    write(path, one=KEPT)
+    with unwritable(tmp_path):
+        assert read_memory(str(path)).shards == {ONE: KEPT}
+        write(path, two=OTHER)
+    (told,) = logs
+    assert "readonly" in told
+    assert "a restarted vtorc will know less" in told
+    assert read_memory(str(path)).shards == {ONE: KEPT}
 
 
 def test_the_daemon_keeps_its_memory_beside_its_history(tmp_path: Path, logs: list[str]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from tests.unit.history.unwritable import unwritable
 from vtorc.errors import OrdersFileError
 from vtorc.history.orders_file import OrdersFile
 from vtorc.history.orders_schema import STEPS
@@ -339,3 +340,21 @@ async def test_the_tables_of_this_vtorc_are_made(path: Path) -> None:
     assert await file.read(lambda db: db.execute("PRAGMA user_version").fetchone()) == (len(STEPS),)
     file.close()
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+async def test_orders_that_nothing_can_be_written_to_stay_in_force(path: Path, logs: list[str]) -> None:
+    """A hold outlives a disk that became read-only; new orders are refused until it can be written again."""
+    file = OrdersFile(str(path), steps=ONE_TABLE)
+    await file.write(add("kept"))
+    file.close()
+    later = OrdersFile(str(path), steps=ONE_TABLE)
+    with unwritable(path.parent):
+        assert await later.read(words) == ["kept"]
+        with pytest.raises(OrdersFileError, match="nothing can be written to it"):
+            await later.write(add("new"))
+    assert await later.read(words) == ["kept"]
+    await later.write(add("newer"))
+    later.close()
+    assert await opened_words(path) == ["kept", "newer"]
+    assert [line.partition(": nothing")[0] for line in logs] == [f"orders file {path}"] * 2
+    assert "the orders in it are in force, and new ones are refused" in logs[0]

@@ -1,9 +1,9 @@
 """TLS of v12's listener."""
 
 import ssl
-from pathlib import Path
 
 from vtorc.errors import ListenerTlsError
+from vtorc.files import contents_of
 from vtorc.server.options import ListenerTls
 
 
@@ -35,7 +35,7 @@ def tls_context(files: ListenerTls) -> ssl.SSLContext:
 
 def _read(key: str, path: str) -> None:
     try:
-        Path(path).read_bytes()
+        contents_of(path)
     except OSError as error:
         raise ListenerTlsError(key, path, f"it cannot be read ({error.strerror})") from error
 
