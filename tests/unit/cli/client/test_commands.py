@@ -403,6 +403,19 @@ def test_watch_shows_what_happens(
 
 
 @pytest.mark.usefixtures("server")
+def test_watch_tells_of_a_break_and_of_its_end(
+    vtorc: _Vtorc, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the second line nothing tells that a quiet cluster is watched again."""
+    vtorc.events = stream_reply(BEAT)
+    waits = iter([lambda: None, lambda: _interrupt(0)])
+    monkeypatch.setattr("time.sleep", lambda seconds: next(waits)())
+    assert ctl.main(["watch", "commerce/0"]) == 0
+    told = [line.rpartition("; ")[2] or line for line in capsys.readouterr().err.splitlines()]
+    assert [line.rpartition(" answers ")[2] for line in told if line] == ["trying again", "again", "trying again"]
+
+
+@pytest.mark.usefixtures("server")
 def test_watch_as_json(vtorc: _Vtorc, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """With --json each event is one line of JSON."""
     vtorc.events = stream_reply(BEAT, ENDED)
