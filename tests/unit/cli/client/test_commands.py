@@ -192,6 +192,15 @@ def test_wrong_words_end_with_2(words: list[str]) -> None:
     assert ended.value.code == 2
 
 
+def test_a_word_too_many_is_answered_with_the_usage_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """There stands that a shard is named with --shard; the usage of all commands told nothing of that."""
+    with pytest.raises(SystemExit) as ended:
+        ctl.main(["recoveries", "commerce/0"])
+    told = capsys.readouterr().err
+    assert (ended.value.code, "--shard KEYSPACE/SHARD" in told) == (2, True)
+    assert "vtorc ctl recoveries: error: unrecognized arguments: commerce/0" in told
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each command describes its words in 80 columns."""
