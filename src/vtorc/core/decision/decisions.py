@@ -211,8 +211,12 @@ class _Decider:
             return self._stand_still(finding, Rule.NO_REMEDY, "no recovery of vtorc would help")
         attempts = self.history.attempts_for(finding)
         if (why := self.why_not(finding, recovery)) is not None:
-            tried_in_vain = why[0] is Rule.BACKOFF and needs_operator(attempts)
-            return self._stand_still(finding, *why, escalated=why[0].needs_operator or tried_in_vain)
+            rule, reason = why
+            if rule is Rule.RECOVERIES_DISABLED:
+                # An operator has such a vtorc watch beside another one, and compares what it would do.
+                reason += f", which keeps vtorc from {recovery.traits.intent}"
+            tried_in_vain = rule is Rule.BACKOFF and needs_operator(attempts)
+            return self._stand_still(finding, rule, reason, escalated=rule.needs_operator or tried_in_vain)
         if why := refused_as_errant(self.view, self.policy, finding, attempts):
             return self._stand_still(finding, *why, escalated=True)
         if recovery is not Recovery.RESTART_DIRECT_REPLICA and (why := self.history.why_wait(finding, recovery)):

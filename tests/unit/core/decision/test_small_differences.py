@@ -28,7 +28,7 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.views import TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 
 SHARED = "100:1-50,7:1"
 
@@ -82,6 +82,21 @@ def test_between_two_refusals_the_last_one_stays_the_reason(tries: int, words: s
     assert decision.sentence.endswith(
         f"doing nothing: DeadPrimary was tried {words} without lasting effect; the evidence is not complete yet; "
         f"last time: {refused}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "would"),
+    [
+        (dead(), Code.DEAD_PRIMARY, "replacing the primary"),
+        (shard(primary(), replica(R1, io=STOPPED), replica(R2)), Code.REPLICATION_STOPPED, "repairing the replica"),
+    ],
+)
+def test_a_vtorc_that_only_watches_says_what_it_would_do(problem: ShardView, code: Code, would: str) -> None:
+    """An operator compares that with what another one does."""
+    decision = about(problem, code, limits=DecisionLimits(allow_recovery=False))
+    assert decision.sentence.endswith(
+        f"; doing nothing: recoveries are disabled (allow-recovery), which keeps vtorc from {would}"
     )
 
 
