@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
             _add(words, word, default=word.default)
         for word in COMMON:
             _add(words, word, default=argparse.SUPPRESS)  # an option before the command stands
+        words.set_defaults(refuse=words.error)
     return ctl
 
 
@@ -62,7 +63,9 @@ def main(words: Sequence[str]) -> int:
     for word in words:
         if not _is_utf8(word):
             ctl.error(f"argument {word!a}: expected text in UTF-8")
-    options = ctl.parse_args(words)
+    options, left = ctl.parse_known_args(words)
+    if left:
+        options.refuse(f"unrecognized arguments: {' '.join(left)}")  # with the usage of the command, and not of all
     try:
         # imported only now: the forms take a while to load, which a wrong command line need not wait for
         from vtorc.cli.client.commands import run

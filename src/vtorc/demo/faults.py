@@ -23,6 +23,8 @@ class DemoFault:
 
     name: str
     """Its name on the command line."""
+    button: str
+    """The words on its button in the pages."""
     key: str
     """The key that brings it about."""
     what: str
@@ -43,6 +45,7 @@ FAULTS = {
     for fault in (
         DemoFault(
             name="kill-mysqld",
+            button="Kill mysqld",
             key="k",
             what="kill -9 of the mysqld of {}",
             of_tablet=True,
@@ -50,6 +53,7 @@ FAULTS = {
         ),
         DemoFault(
             name="stop-mysqld",
+            button="Stop mysqld",
             key="p",
             what="SIGSTOP to the mysqld of {}",
             of_tablet=True,
@@ -57,6 +61,7 @@ FAULTS = {
         ),
         DemoFault(
             name="silent-host",
+            button="Silent host",
             key="h",
             what="mysqld and tablet manager of {} hang, as behind a cut network",
             of_tablet=True,
@@ -64,6 +69,7 @@ FAULTS = {
         ),
         DemoFault(
             name="kill-host",
+            button="Kill host",
             key="x",
             what="kill -9 of the mysqld and the tablet manager of {}",
             of_tablet=True,
@@ -71,6 +77,7 @@ FAULTS = {
         ),
         DemoFault(
             name="stall-disk",
+            button="Stall disk",
             key="d",
             what="the disk of {} takes no more writes",
             of_tablet=True,
@@ -78,6 +85,7 @@ FAULTS = {
         ),
         DemoFault(
             name="full-disk",
+            button="Full disk",
             key="f",
             what="the disk of {} is full, so that commits wait for space",
             of_tablet=True,
@@ -85,6 +93,7 @@ FAULTS = {
         ),
         DemoFault(
             name="refuse-connections",
+            button="Refuse connections",
             key="c",
             what="the mysqld of {} takes no new connections; those that exist go on",
             of_tablet=True,
@@ -92,6 +101,7 @@ FAULTS = {
         ),
         DemoFault(
             name="kill-tablet",
+            button="Kill tablet",
             key="t",
             what="kill -9 of the tablet manager of {}; its mysqld goes on, and no primary is replaced for that",
             of_tablet=True,
@@ -99,6 +109,7 @@ FAULTS = {
         ),
         DemoFault(
             name="planned",
+            button="Move the primary",
             key="m",
             what="an operator moves the primary away from {}",
             of_tablet=True,
@@ -106,6 +117,7 @@ FAULTS = {
         ),
         DemoFault(
             name="end-vtorc",
+            button="End vtorc",
             key="v",
             what="vtorc ends; nothing is repaired until it runs again",
             of_tablet=False,
@@ -113,6 +125,7 @@ FAULTS = {
         ),
         DemoFault(
             name="kill-etcd",
+            button="Kill etcd",
             key="e",
             what="kill -9 of the topology server; without it vtorc can lock no shard",
             of_tablet=False,

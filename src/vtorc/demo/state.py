@@ -25,7 +25,8 @@ def state_of(
         has_vtorc=has_vtorc,
         has_topology=has_topology,
         faults=[
-            DemoFaultForm(name=fault.name, help=fault.help, of_tablet=fault.of_tablet) for fault in FAULTS.values()
+            DemoFaultForm(name=fault.name, button=fault.button, help=fault.help, of_tablet=fault.of_tablet)
+            for fault in FAULTS.values()
         ],
     )
 

@@ -110,9 +110,13 @@ def unready_finding(shard: str, ready: ReadinessForm | None) -> FindingForm | No
 
 
 def _sentence(ready: Readiness, held_back: str) -> str:
+    """Return what would follow, and what would without the switch or pause that holds vtorc back.
+
+    A vtorc that only watches, as before a change-over, told nothing of what it would do.
+    """
     if not held_back:
         return ready.sentence
-    return f"if {ready.primary} died now, vtorc would not replace it: {held_back}"
+    return f"if {ready.primary} died now, vtorc would not replace it: {held_back}; but for that, {ready.outcome}"
 
 
 def _loss_form(loss: Loss) -> LossForm:

@@ -225,6 +225,7 @@ def _acks(judgement: "Judgement") -> AcksForm | None:
         return None
     primary = view.primary.member
     have = sum(
-        tablet.would_acknowledge and policy.may_ack(primary, tablet.member) for tablet in view.replicas_of(view.primary)
+        tablet.is_receiving and tablet.would_acknowledge and policy.may_ack(primary, tablet.member)
+        for tablet in view.replicas_of(view.primary)
     )
     return AcksForm(needed=policy.required_acks(primary), have=have)

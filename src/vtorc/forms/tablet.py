@@ -157,6 +157,15 @@ class TabletForm(Form, frozen=True, kw_only=True):
     holds: list[HoldForm] = field(default_factory=list)
     """The holds of operators on it or on its cell, by number; those on the whole shard are with the shard."""
 
+    @property
+    def acknowledges(self) -> bool:
+        """Whether, by its last answer, it is connected to its source and acknowledges what it receives.
+
+        Of a replica that only tries to connect MySQL says that it does (`is_acknowledging`).
+        """
+        is_connected = self.replication is not None and self.replication.io_thread == "running"
+        return is_connected and self.semi_sync is not None and self.semi_sync.is_acknowledging is True
+
 
 def tablet_form(view: ShardView, tablet: TabletView, moment: Moment) -> TabletForm:
     """Return the form of one of the shard's tablets."""

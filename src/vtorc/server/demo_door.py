@@ -39,6 +39,8 @@ class DemoFaultForm(Form, frozen=True, kw_only=True):
 
     name: str
     """Its name on the command line."""
+    button: str
+    """The words on its button."""
     help: str
     """The event, in words."""
     of_tablet: bool

@@ -49,7 +49,10 @@ def test_a_switch_that_is_off_blocks_a_replacement_that_the_election_would_allow
     made = form(HEALTHY, limits=SWITCHED_OFF)
     why = "emergency reparents are disabled (allow-emergency-reparent)"
     assert (made.ready, made.rule, made.blocked_by) == (False, "emergency-reparent-disabled", [why])
-    assert made.sentence == f"if zone1-0000000100 died now, vtorc would not replace it: {why}"
+    assert made.sentence == (
+        f"if zone1-0000000100 died now, vtorc would not replace it: {why}; but for that, zone1-0000000101 (or "
+        "zone2-0000000200) would become primary"
+    )
     assert made.winner == "zone1-0000000101"
 
 
@@ -63,6 +66,7 @@ def test_a_refusal_of_the_election_blocks_it() -> None:
     both = form(silent, limits=SWITCHED_OFF)
     assert both.rule == "emergency-reparent-disabled"
     assert both.blocked_by[1:] == made.blocked_by
+    assert f"but for that, no tablet would become primary: {made.blocked_by[0]}" in both.sentence
 
 
 def test_a_shard_that_could_not_fail_over_has_a_finding_of_its_own() -> None:

@@ -118,10 +118,23 @@ def test_a_tablet_tells_what_it_lacks_and_what_it_has_yet_to_apply() -> None:
 
 
 def test_acknowledgements_are_counted_as_the_policy_counts_them() -> None:
-    """A replica whose semi-sync is off gives no acknowledgement."""
-    acks = form(shard(primary(), replica(R1), replica(R2, semi_sync=False))).acks
-    assert acks is not None
-    assert (acks.needed, acks.have) == (1, 1)
+    """A replica whose semi-sync is off gives no acknowledgement, and neither does one that only tries to connect."""
+    for silent in (replica(R2, semi_sync=False), replica(R2, io=CONNECTING)):
+        acks = form(shard(primary(), replica(R1), silent)).acks
+        assert acks is not None
+        assert (acks.needed, acks.have) == (1, 1)
+
+
+def test_a_replica_that_tries_to_connect_acknowledges_nothing() -> None:
+    """MySQL says of it that it does (Rpl_semi_sync_replica_status)."""
+    tries = replica(R2, io=CONNECTING)
+    assert tries.status is not None
+    tries = changed(tries, status=replace(tries.status, semi_sync=replace(tries.status.semi_sync, replica_active=True)))
+    made = {tablet.alias: tablet for tablet in form(shard(primary(), replica(R1), tries)).tablets}
+    told = made["zone2-0000000102"]
+    assert told.semi_sync is not None
+    assert (told.semi_sync.is_acknowledging, told.acknowledges) == (True, False)
+    assert [made[each].acknowledges for each in ("zone1-0000000100", "zone1-0000000101")] == [False, True]
 
 
 def test_a_tablet_that_never_answered_tells_nothing() -> None:

@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from vtorc.cli.client.access import audit, token
 from vtorc.cli.client.acknowledge import ack
@@ -14,6 +14,7 @@ from vtorc.cli.client.change import cancel, change_primary, plan
 from vtorc.cli.client.completion import bash_script
 from vtorc.cli.client.credentials import Credentials
 from vtorc.cli.client.errors import RequestRefused, WrongWords
+from vtorc.cli.client.events import ServerEvent
 from vtorc.cli.client.fleet_text import has_problems, problems_lines, shards_lines, status_lines
 from vtorc.cli.client.holds import hold, holds, lift
 from vtorc.cli.client.layout import counted
@@ -159,9 +160,7 @@ def watch(session: Session, options: argparse.Namespace) -> ExitCode:
     if not session.wants_json:
         session.screen.say(shards_lines(rows, session.width) if options.shard else _heading(rows, session.width))
     try:
-        for event in lasting_events(
-            session.client, options.shard, lambda reason: session.notes.say([f"{reason}; trying again"])
-        ):
+        for event in _told_of_breaks(session, options.shard):
             if event is not None and session.wants_json:
                 session.screen.write(document(event.data, indent=None))
             elif event is not None and event.name == RESET:
@@ -173,6 +172,22 @@ def watch(session: Session, options: argparse.Namespace) -> ExitCode:
     except KeyboardInterrupt:
         session.notes.say([""])
     return ExitCode.DONE
+
+
+def _told_of_breaks(session: Session, shard: str | None) -> Iterator[ServerEvent | None]:
+    """Yield the events, and tell of each break of the connection and of its end."""
+    is_lost = False
+
+    def lost(reason: str) -> None:
+        nonlocal is_lost
+        is_lost = True
+        session.notes.say([f"{reason}; trying again"])
+
+    for event in lasting_events(session.client, shard, lost):
+        if event is not None and is_lost:
+            is_lost = False
+            session.notes.say([f"vtorc at {session.client.address.text} answers again"])
+        yield event
 
 
 def _rows_of(session: Session, shard: str | None) -> list[ShardRowForm]:

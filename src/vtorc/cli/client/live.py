@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from vtorc.cli.client.hold_text import HELD
 from vtorc.cli.client.layout import clock_time, state_mark, wrapped
-from vtorc.cli.client.recovery_text import outcome_lines, step_words
+from vtorc.cli.client.recovery_text import hook_lines, outcome_lines, step_words
 from vtorc.cli.client.shard_text import decision_lines
 from vtorc.forms.fleet import AnyEvent, RowFrame, ShardRowForm
 from vtorc.forms.frames import (
@@ -17,8 +17,11 @@ from vtorc.forms.frames import (
     StatusFrame,
 )
 from vtorc.forms.hold import HoldForm
-from vtorc.forms.recovery import StepForm
+from vtorc.forms.recovery import RecoveryForm, StepForm
 from vtorc.forms.shard import ShardForm
+
+KEPT_ENDED = 1000
+"""Ended recoveries of which is remembered that they were told; hooks of one may end after it."""
 
 
 class NewSteps:
@@ -47,6 +50,7 @@ class LiveLines:
         """Take what was shown already as told."""
         self._sentences = {row.name: row.sentence for row in rows}
         self._steps: dict[str, NewSteps] = {}
+        self._told_hooks: dict[str, int] = {}
         self._announced: dict[str, str] = {}
         self._holds: dict[int, str] = {}
         self._now = ""
@@ -64,8 +68,7 @@ class LiveLines:
                     self._sentences[finding.shard] = finding.sentence
                 return decision_lines(frame, width)
             case RecoveryFrame(recovery=recovery):
-                self._steps.pop(recovery.shard, None)
-                return outcome_lines(recovery, width)
+                return list(self._ended(recovery, width))
             case StatusFrame():
                 return list(self._status(frame, width))
             case HoldsFrame(holds=holds):
@@ -90,6 +93,21 @@ class LiveLines:
         else:
             steps = self._steps.setdefault(shard.name, NewSteps())
             yield from steps.lines(shard.running.steps, width)
+
+    def _ended(self, recovery: RecoveryForm, width: int) -> Iterator[str]:
+        """Yield the last steps of a recovery and how it ended, once, and each run of a hook as it ends.
+
+        The last steps come with the end, and the promotion is one of them.
+        """
+        if recovery.id not in self._told_hooks:
+            yield from self._steps.pop(recovery.shard, NewSteps()).lines(recovery.steps, width)
+            yield from outcome_lines(recovery, width)
+        told = self._told_hooks.get(recovery.id, 0)
+        for hook in recovery.hooks[told:]:
+            yield from hook_lines(hook, width, of=recovery.shard)
+        self._told_hooks[recovery.id] = len(recovery.hooks)
+        while len(self._told_hooks) > KEPT_ENDED:
+            del self._told_hooks[next(iter(self._told_hooks))]
 
     def _holds_changed(self, holds: Sequence[HoldForm], width: int) -> Iterator[str]:
         """Yield the lines of holds that are new, and of those that are gone."""

@@ -76,9 +76,9 @@ def recovery_lines(recovery: RecoveryForm, width: int) -> list[str]:
     return lines
 
 
-def hook_lines(hook: HookRunForm, width: int) -> list[str]:
-    """Return the run of a command of a hook, with what it printed."""
-    title = f"{hook.hook} {hook.number}: {hook.result} in {hook.seconds:.3f}{TIE}s"
+def hook_lines(hook: HookRunForm, width: int, *, of: str = "") -> list[str]:
+    """Return the run of a command of a hook, with what it printed; `of` is the shard, where that is not plain."""
+    title = f"{of}{': ' if of else ''}{hook.hook} {hook.number}: {hook.result} in {hook.seconds:.3f}{TIE}s"
     return [
         *wrapped(title, width, indent="    ", first="  "),
         *(line for text in hook.output.splitlines() for line in wrapped(text, width, indent="    ")),

@@ -129,7 +129,7 @@ def _words(shard: ShardForm, tablet: TabletForm) -> list[str]:
     if tablet.replication is not None and not tablet.is_primary:
         words += _replication_words(tablet.replication)
     if not tablet.is_primary and tablet.semi_sync is not None and tablet.semi_sync.acknowledges is not None:
-        words.append("acks" if tablet.semi_sync.acknowledges else "no acks")
+        words.append("acks" if tablet.acknowledges else "no acks")
     return [*words, *_gtid_words(shard, tablet), f"{tablet.mysql_host}:{tablet.mysql_port}"]
 
 
@@ -176,7 +176,8 @@ def _wrongs(shard: ShardForm, tablet: TabletForm) -> Iterator[str]:
                 yield f"{thread}: {error}"
     for finding in shard.findings:
         if finding.tablet == tablet.alias:
-            yield f"{finding.code}: {finding.sentence}"
+            is_told = finding.sentence in shard.sentence
+            yield f"{finding.code}, as said above" if is_told else f"{finding.code}: {finding.sentence}"
 
 
 def _wrong(text: str, before: str, width: int) -> list[str]:

@@ -109,14 +109,19 @@ class AttemptHistory:
         left = futile[-1].ended_at + pause - self.now
         if left <= 0:
             return None
-        # The refusal names the tablets to bring back. Without it, the sentence of a shard without writes told nothing
-        # that an operator could do.
-        times = "once" if len(futile) == 1 else f"{len(futile)} times"
-        last = f"; last time: {futile[-1].in_vain}" if futile[-1].in_vain else ""
-        return (
-            Rule.BACKOFF,
-            f"{finding.code.value} was tried {times} without lasting effect; the next attempt is in {left:.1f} s{last}",
-        )
+        return Rule.BACKOFF, _in_vain(finding, futile, f"the next attempt is in {left:.1f} s")
+
+    def why_unconfirmed(self, finding: Finding) -> Why:
+        """Return why a finding with incomplete evidence is left alone, with what ended the last attempt in vain.
+
+        An attempt stops the replicas, so the evidence has to be heard anew after each one. Between two refusals the
+        sentence of a shard without writes told only that.
+        """
+        missing = "the evidence is not complete yet"
+        futile = [a for a in self.attempts_for(finding) if not a.held]
+        if not futile or not futile[-1].in_vain:
+            return Rule.UNCONFIRMED, missing
+        return Rule.BACKOFF, _in_vain(finding, futile, missing)
 
     def _why_not_replace_again(self, finding: Finding) -> str:
         """Return why an earlier replacement speaks against another one now; empty if none does."""
@@ -179,6 +184,17 @@ class AttemptHistory:
     def count_since(self, recovery: Recovery, moment: float) -> int:
         """Return how many recoveries of that kind have ended since."""
         return sum(a.recovery is recovery and a.ended_at >= moment for a in self.attempts)
+
+
+def _in_vain(finding: Finding, futile: Sequence[Attempt], what_next: str) -> str:
+    """Return how often a recovery was tried, what comes next, and why the last attempt was in vain.
+
+    A refusal names the tablets to bring back. Without it, the sentence of a shard without writes told nothing that an
+    operator could do.
+    """
+    times = "once" if len(futile) == 1 else f"{len(futile)} times"
+    last = f"; last time: {futile[-1].in_vain}" if futile[-1].in_vain else ""
+    return f"{finding.code.value} was tried {times} without lasting effect; {what_next}{last}"
 
 
 def needs_operator(attempts: Sequence[Attempt]) -> bool:

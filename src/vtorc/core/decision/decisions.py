@@ -209,9 +209,14 @@ class _Decider:
             recovery = Recovery.DRAIN_ERRANT_TABLET
         if recovery is None:
             return self._stand_still(finding, Rule.NO_REMEDY, "no recovery of vtorc would help")
-        if (why := self.why_not(finding, recovery)) is not None:
-            return self._stand_still(finding, *why, escalated=why[0].needs_operator)
         attempts = self.history.attempts_for(finding)
+        if (why := self.why_not(finding, recovery)) is not None:
+            rule, reason = why
+            if rule is Rule.RECOVERIES_DISABLED:
+                # An operator has such a vtorc watch beside another one, and compares what it would do.
+                reason += f", which keeps vtorc from {recovery.traits.intent}"
+            tried_in_vain = rule is Rule.BACKOFF and needs_operator(attempts)
+            return self._stand_still(finding, rule, reason, escalated=rule.needs_operator or tried_in_vain)
         if why := refused_as_errant(self.view, self.policy, finding, attempts):
             return self._stand_still(finding, *why, escalated=True)
         if recovery is not Recovery.RESTART_DIRECT_REPLICA and (why := self.history.why_wait(finding, recovery)):
@@ -281,7 +286,7 @@ class _Decider:
                 return Rule.ACKERS_FIRST, "its writes would hang until enough replicas acknowledge"
             if finding.code is Code.STALE_TOPO_PRIMARY:
                 return Rule.UNCONFIRMED, self._why_not_reconcile(finding)
-            return Rule.UNCONFIRMED, "the evidence is not complete yet"
+            return self.history.why_unconfirmed(finding)
         if not recovery.traits.batches and recovery is not Recovery.DRAIN_ERRANT_TABLET:
             return None
         if self.in_doubt is not None and not self._may_help(recovery, self.in_doubt):

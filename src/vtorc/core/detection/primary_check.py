@@ -95,13 +95,16 @@ class PrimaryCheck(ShardCheck):
         if count.asked_at - count.certain_since < CLIENTS_UNKNOWN_AFTER or not self._waits_for_acks(primary):
             return
         unknown = count.unexplained
-        servers = "a server acknowledges" if unknown == 1 else f"{unknown} servers acknowledge"
+        servers, find = "a server acknowledges", "find it"
+        start = "start its vttablet, which gives it a tablet record, or stop its replication"
+        if unknown > 1:
+            servers, find = f"{unknown} servers acknowledge", "find them"
+            start = "start the vttablet of each, which gives it a tablet record, or stop its replication"
         down = [t for t in self.view.tablets if t.failure is ProbeFailure.MYSQL_DOWN]
         what = (
             f"counts {count.clients} semi-sync clients, and known tablets explain {max(0, count.clients - unknown)}: "
-            f"{servers} its writes and cannot be asked, so no lost primary is replaced; find it with SHOW REPLICAS or "
-            f"among the Binlog Dump threads of performance_schema.processlist on {primary.alias}; start its "
-            f"vttablet, which gives it a tablet record, or stop its replication"
+            f"{servers} its writes and cannot be asked, so no lost primary is replaced; {find} with SHOW REPLICAS or "
+            f"among the Binlog Dump threads of performance_schema.processlist on {primary.alias}; {start}"
         )
         lives = [t for t in down if t.tells_directly_that_it_acknowledges]
         if lives:

@@ -132,17 +132,10 @@ def names(tablets: Iterable[TabletView]) -> str:
     return alias_list(tablet.alias for tablet in tablets)
 
 
-_NO_ANSWER = ("Can't connect", "Lost connection", "has gone away", "Unknown MySQL server host")
-"""Texts of the client library when no server spoke to it: errors 2003, 2013, 2006, 2005 (MySQL client error
-reference).
-"""
-
-
 def got_no_answer(tablet: TabletView) -> bool:
     """Whether no server spoke to its IO thread when that last failed, or it has not failed yet."""
     replication = tablet.status.replication if tablet.status is not None else None
-    error = replication.last_io_error if replication is not None else ""
-    return not error or any(phrase in error for phrase in _NO_ANSWER)
+    return replication is None or replication.got_no_answer
 
 
 def _is_quiet(tablet: TabletView, within: float) -> bool:

@@ -72,11 +72,16 @@ class Readiness:
     @property
     def sentence(self) -> str:
         """All of it in one sentence."""
+        return f"if {self.primary} died now, {self.outcome}"
+
+    @property
+    def outcome(self) -> str:
+        """The outcome of the election, as the end of that sentence."""
         if self.winner is None:
-            return f"if {self.primary} died now, no tablet would become primary: {'; '.join(self.blocked_by)}"
+            return f"no tablet would become primary: {'; '.join(self.blocked_by)}"
         others = f" (or {', '.join(map(str, self.others))})" if self.others else ""
         first = f"; {self.first}" if self.first else ""
-        return f"if {self.primary} died now, {self.winner}{others} would become primary{first}"
+        return f"{self.winner}{others} would become primary{first}"
 
 
 def readiness(

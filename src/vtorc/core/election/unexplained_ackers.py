@@ -47,7 +47,15 @@ LINGERS = 60.0
 
 A dump thread notices that at its second write. It writes at least once in each heartbeat interval, which is 30 s by
 default (MySQL manual, SOURCE_HEARTBEAT_PERIOD). The connection of a host that lost power may stay much longer. Its
-tablet does not answer then, and explains its client for as long as it does not.
+tablet does not answer then, and explains its client for as long as it does not. So may that of a replica which is cut
+off from the primary alone (`DEAD_CONNECTION_STANDS`).
+"""
+
+DEAD_CONNECTION_STANDS = 1860.0
+"""Seconds for which a primary counts a replica that it does not reach any more, and that could not tell it of its end.
+
+Linux gives such a connection up 13 to 30 minutes after the first write to it (tcp(7), tcp_retries2), which is the next
+heartbeat at the latest.
 """
 
 SEEN_AT_WORK_WITHIN = 20.0
@@ -245,6 +253,7 @@ def _judged(count: ClientCount, view: ShardView) -> ClientCount:
         unexplained = unseen = max(least_unseen, count.clients - claimed)
         floor = floor_unseen = max(least_unseen, min(count.unexplained - count.assumed, unexplained))
     is_explained, is_settled = count.asked_before is not None and upper <= unexplained, least == most
+    dead = sum([t.alias not in may_have_been and _may_stand_dead(t, span, count) for t, span in others])
     return replace(
         count,
         unexplained=unexplained,
@@ -252,7 +261,7 @@ def _judged(count: ClientCount, view: ShardView) -> ClientCount:
         most=most,
         may_have_been=may_have_been.intersection([t.alias for t, _ in others if _answered_after(t, count)]),
         assumed=min(unexplained - floor, unseen - floor_unseen),
-        certain_since=_certain_since(count, least) if unexplained else None,
+        certain_since=_certain_since(count, least - dead) if unexplained else None,
         is_settled=is_settled,
         is_first=count.is_first and not is_settled and not all(tablet.probed for tablet, _ in others),
         explained_at=count.asked_before if is_explained else count.explained_at,
@@ -261,7 +270,7 @@ def _judged(count: ClientCount, view: ShardView) -> ClientCount:
 
 
 def _certain_since(count: ClientCount, least: int) -> float | None:
-    return count.asked_at if count.certain_since is None and least else count.certain_since
+    return count.asked_at if count.certain_since is None and least > 0 else count.certain_since
 
 
 def unexplained_clients(view: ShardView, primary: TabletAlias | None) -> int:
@@ -344,9 +353,9 @@ def _is_client(tablet: TabletView, span: ClientSpan | None) -> bool:
 def _may_have_been_client(tablet: TabletView, span: ClientSpan | None, count: ClientCount) -> bool:
     """Whether it may have been counted, as far as its answers tell.
 
-    It was no client if it says so now, and said so before the count too, or for so long that MySQL has noticed. A
-    tablet that says that its MySQL is down is no client either. If the count says otherwise, that MySQL lives. A tablet
-    that does not answer may be anything.
+    It was no client if it says so now, and said so before the count too, or for so long that MySQL has noticed. MySQL
+    does not notice that of a replica which is cut off from it. A tablet that says that its MySQL is down is no client
+    either. If the count says otherwise, that MySQL lives. A tablet that does not answer may be anything.
 
     One that has become a client of another server since is judged by no later answer. A replica that was pointed
     elsewhere after its primary was lost once made the old count name an unknown server.
@@ -360,7 +369,9 @@ def _may_have_been_client(tablet: TabletView, span: ClientSpan | None, count: Cl
         return True
     if _is_silent(tablet) or not _answered_after(tablet, count):
         return True
-    return tablet.failure is None and (_tells_nothing(tablet) or _connects_lately(tablet, count))
+    return tablet.failure is None and (
+        _tells_nothing(tablet) or _connects_lately(tablet, count) or _stands_dead(tablet, span, count)
+    )
 
 
 def _answered_after(tablet: TabletView, count: ClientCount) -> bool:
@@ -390,10 +401,10 @@ def _is_only_guessed(tablet: TabletView, span: ClientSpan | None, count: ClientC
     return span is None or span.ended is not None or _has_left(tablet, span, count)
 
 
-def _has_left(tablet: TabletView, span: ClientSpan, count: ClientCount) -> bool:
-    """Whether counts were complete without it since it was last seen as a client."""
-    explained_at = count.explained_at
-    return explained_at is not None and span.seen_to < explained_at and tablet.alias not in count.explained_by
+def _has_left(tablet: TabletView, span: ClientSpan | None, count: ClientCount) -> bool:
+    """Whether counts were complete without it since it was last seen as a client, if it ever was."""
+    explained_at, seen_to = count.explained_at, span.seen_to if span is not None else -math.inf
+    return explained_at is not None and seen_to < explained_at and tablet.alias not in count.explained_by
 
 
 def _tells_nothing(tablet: TabletView) -> bool:
@@ -411,3 +422,26 @@ def _connects_lately(tablet: TabletView, count: ClientCount) -> bool:
     if status is None or status.replication is None or since is None or since + LINGERS < count.asked_at:
         return False
     return status.semi_sync.replica_enabled and status.replication.io_state is not ThreadState.STOPPED
+
+
+def _stands_dead(tablet: TabletView, span: ClientSpan | None, count: ClientCount) -> bool:
+    """Whether a client that was seen to be cut off may still be counted, with nothing unseen since.
+
+    A replica that was cut off alone once counted as an unknown server after a minute. The loss of its primary was
+    refused then, although every server that could have acknowledged was stopped.
+    """
+    if span is None or span.ended is None or max(tablet.memory.unknown_until, tablet.memory.unheard_until) > span.ended:
+        return False
+    return _may_stand_dead(tablet, span, count)
+
+
+def _may_stand_dead(tablet: TabletView, span: ClientSpan | None, count: ClientCount) -> bool:
+    """Whether a former connection of it may still be counted, as the primary was not told of the end: it is cut off.
+
+    No server has spoken to it since, and no count was complete without it. A count that only an unknown server
+    completes tells nothing, as that server may be this very connection.
+    """
+    since = tablet.memory.unanswered_since
+    if not tablet.is_current or since is None or since + DEAD_CONNECTION_STANDS < count.asked_at:
+        return False
+    return bool(count.unexplained) or not _has_left(tablet, span, count)

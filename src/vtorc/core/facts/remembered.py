@@ -52,6 +52,7 @@ class RememberedTablet:
             commits_wait_since=None,
             ack_path=None,
             not_receiving_since=None,
+            unanswered_since=None,
             disk_stalled_since=None,
             before_stall=None,
             acts_as_primary_since=None,

@@ -16,6 +16,12 @@ class ThreadState(enum.Enum):
     RUNNING = 3
 
 
+_NO_ANSWER = ("Can't connect", "Lost connection", "has gone away", "Unknown MySQL server host")
+"""Texts of the client library when no server spoke to it: errors 2003, 2013, 2006, 2005 (MySQL client error
+reference).
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicationStatus:
     """SHOW REPLICA STATUS of one server, and what vttablet adds to it."""
@@ -70,6 +76,11 @@ class ReplicationStatus:
     def is_receiving(self) -> bool:
         """Whether its IO thread is connected to the source right now."""
         return self.io_state is ThreadState.RUNNING
+
+    @property
+    def got_no_answer(self) -> bool:
+        """Whether no server spoke to its IO thread when that last failed, or it has not failed yet."""
+        return not self.last_io_error or any(phrase in self.last_io_error for phrase in _NO_ANSWER)
 
     @property
     def io_healthy(self) -> bool:

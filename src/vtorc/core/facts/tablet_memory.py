@@ -13,7 +13,7 @@ from vtorc.core.facts.last_probe import LastProbe
 from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.past_proof import proves_past
 from vtorc.core.facts.records import TabletRecord
-from vtorc.core.facts.status import TabletStatus
+from vtorc.core.facts.status import TabletStatus, ThreadState
 
 RECORD_IS_LATE_AT_MOST = 60.0
 """Seconds after which a tablet that became primary has told the topology server."""
@@ -93,6 +93,9 @@ class TabletMemory:
     not_receiving_since: float | None = None
     """When the probe started that first found the IO thread not connected to its present source; None while it is, and
     before the first answer."""
+    unanswered_since: float | None = None
+    """When the probe started that first found no server speaking to its IO thread, since one did. Its stop then may
+    have reached no server either; None while a server speaks to it, and if it was never found otherwise."""
     disk_stalled_since: float | None = None
     """When the probe started that first found the disk stalled, which hides all else; None unless the last answer says
     that it is."""
@@ -202,6 +205,7 @@ class TabletMemory:
             commits_wait_since=self._commits_wait(before.status, status, started),
             ack_path=AckPath.after(self.ack_path, status, before, ended=ended),
             not_receiving_since=self._not_receiving(status, before.status, started),
+            unanswered_since=self._unanswered(status, started),
             disk_stalled_since=self._disk_stalled(status, started),
             before_stall=self._before_stall(status, before.status),
             received=received,
@@ -288,6 +292,15 @@ class TabletMemory:
             return None
         known = self.not_receiving_since is not None and _source_of(before) == _source_of(status)
         return self.not_receiving_since if known else started
+
+    def _unanswered(self, status: TabletStatus, started: float) -> float | None:
+        replication = status.replication
+        if status.disk_stalled or replication is None or not replication.has_source:
+            return self.unanswered_since
+        if replication.is_receiving or not replication.got_no_answer:
+            return None
+        has_tried = replication.io_state is ThreadState.CONNECTING or bool(replication.last_io_error)
+        return started if self.unanswered_since is None and has_tried else self.unanswered_since
 
     def _commits_wait(self, before: TabletStatus | None, status: TabletStatus, started: float) -> float | None:
         """Return since when commits are in the binary log and not executed; None if none is.

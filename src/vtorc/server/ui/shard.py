@@ -142,7 +142,6 @@ def _columns(shard: ShardForm) -> list[CellColumn]:
 
 def _card(shard: ShardForm, tablet: TabletForm) -> Card:
     replication, ready = tablet.replication, shard.ready
-    acknowledges = tablet.semi_sync is not None and tablet.semi_sync.is_acknowledging is True
     why_not = ready.removed.get(tablet.alias, "") if ready is not None else ""
     state, status = _state(tablet)
     return Card(
@@ -154,7 +153,7 @@ def _card(shard: ShardForm, tablet: TabletForm) -> Card:
         address=f"{tablet.mysql_host}:{tablet.mysql_port}" if tablet.mysql_host else "–",
         source=replication.source_tablet if replication is not None and not tablet.is_primary else None,
         edge=_edge(replication),
-        acknowledges=acknowledges and not tablet.is_primary,
+        acknowledges=tablet.acknowledges and not tablet.is_primary,
         facts=_tablet_facts(shard, tablet),
         gtids=_gtids(shard, tablet),
         errors=[error for error in (replication.io_error, replication.sql_error) if error] if replication else [],
@@ -204,7 +203,7 @@ def _tablet_facts(shard: ShardForm, tablet: TabletForm) -> list[tuple[str, str]]
     if semi_sync is not None and tablet.is_primary:
         facts.append(("Semi-sync", _waits(semi_sync)))
     elif semi_sync is not None:
-        facts.append(("Semi-sync", "acknowledges" if semi_sync.is_acknowledging else "does not acknowledge"))
+        facts.append(("Semi-sync", "acknowledges" if tablet.acknowledges else "does not acknowledge"))
     if tablet.is_primary:
         facts.append(("Writes", {True: "taken", False: "not taken", None: "in doubt"}[shard.takes_writes]))
     return facts

@@ -192,6 +192,15 @@ def test_wrong_words_end_with_2(words: list[str]) -> None:
     assert ended.value.code == 2
 
 
+def test_a_word_too_many_is_answered_with_the_usage_of_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """There stands that a shard is named with --shard; the usage of all commands told nothing of that."""
+    with pytest.raises(SystemExit) as ended:
+        ctl.main(["recoveries", "commerce/0"])
+    told = capsys.readouterr().err
+    assert (ended.value.code, "--shard KEYSPACE/SHARD" in told) == (2, True)
+    assert "vtorc ctl recoveries: error: unrecognized arguments: commerce/0" in told
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each command describes its words in 80 columns."""
@@ -400,6 +409,19 @@ def test_watch_shows_what_happens(
     assert "● 2025-11-30 00:00:00Z  RecoverDeadPrimary" in out
     assert "has ended the stream of events" in err
     assert ("GET", "/api/v1/events?shard=commerce%2F0") in server.asked
+
+
+@pytest.mark.usefixtures("server")
+def test_watch_tells_of_a_break_and_of_its_end(
+    vtorc: _Vtorc, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the second line nothing tells that a quiet cluster is watched again."""
+    vtorc.events = stream_reply(BEAT)
+    waits = iter([lambda: None, lambda: _interrupt(0)])
+    monkeypatch.setattr("time.sleep", lambda seconds: next(waits)())
+    assert ctl.main(["watch", "commerce/0"]) == 0
+    told = [line.rpartition("; ")[2] or line for line in capsys.readouterr().err.splitlines()]
+    assert [line.rpartition(" answers ")[2] for line in told if line] == ["trying again", "again", "trying again"]
 
 
 @pytest.mark.usefixtures("server")

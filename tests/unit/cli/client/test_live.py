@@ -17,6 +17,7 @@ from vtorc.forms.frames import (
     ShardFrame,
 )
 from vtorc.forms.hold import hold_form
+from vtorc.forms.recovery import HookRunForm
 
 
 def _told(live: LiveLines, *frames: AnyEvent) -> list[list[str]]:
@@ -59,7 +60,8 @@ def test_steps_are_told_as_they_end() -> None:
     first = ShardFrame(shard=shard(HEALTHY, running=running(1)))
     second = ShardFrame(shard=shard(HEALTHY, running=running(3)))
     over = ShardFrame(shard=shard(HEALTHY))
-    told = _told(live, first, first, second, RecoveryFrame(recovery=recovery()), over, first)
+    ended = RecoveryFrame(recovery=recovery())
+    told = _told(live, first, first, second, ended, over, first)
     lock = "     0.012 s  lock the shard: done"
     assert told[0] == ["2025-11-30 00:00:00Z  ▲ commerce/0: moving the primary to zone2-0000000102", lock]
     assert told[1] == []
@@ -69,6 +71,36 @@ def test_steps_are_told_as_they_end() -> None:
     ]
     assert told[3][0].startswith("● 2025-11-30 00:00:00Z  RecoverDeadPrimary for DeadPrimary: succeeded")
     assert told[5][-1] == lock
+
+
+def test_the_last_steps_of_a_recovery_are_told_with_its_end() -> None:
+    """The promotion is one of them, and the shard is told without it before the recovery has ended."""
+    live = LiveLines([])
+    ended = RecoveryFrame(recovery=recovery())
+    told = _told(live, ShardFrame(shard=shard(HEALTHY, running=running(1))), ended)
+    assert told[1][:3] == [
+        "     0.112 s  stop replication on zone2-0000000102: done",
+        "     1.262 s  stop replication on zone3-0000000103: it does not answer",
+        "● 2025-11-30 00:00:00Z  RecoverDeadPrimary for DeadPrimary: succeeded in 1.30 s",
+    ]
+    unseen = RecoveryFrame(recovery=recovery(shard="a/0", id="2"))
+    assert live.lines(unseen, 200)[0] == "     0.012 s  lock the shard: done"
+
+
+def test_a_hook_that_ends_after_its_recovery_is_told_alone() -> None:
+    """The recovery comes again with it, and was told before."""
+    live = LiveLines([])
+    runs = [
+        HookRunForm(hook="PostFailoverProcesses", number=n, result="done", at=AT, seconds=0.5, output="")
+        for n in (1, 2)
+    ]
+    live.lines(RecoveryFrame(recovery=recovery()), 200)
+    told = _told(live, *(RecoveryFrame(recovery=recovery(hooks=runs[:count])) for count in (1, 2, 2)))
+    assert told == [
+        ["  commerce/0: PostFailoverProcesses 1: done in 0.500 s"],
+        ["  commerce/0: PostFailoverProcesses 2: done in 0.500 s"],
+        [],
+    ]
 
 
 def test_a_row_is_told_as_its_shard_is() -> None:

@@ -18,7 +18,8 @@ def test_a_shard_that_is_not_ready() -> None:
     """The mark says that the primary would not be replaced, and a reason that the sentence has is told once."""
     assert readiness_lines(readiness(UNREADY), 140) == [
         "✗ if zone1-0000000101 died now, vtorc would not replace it: emergency reparents are disabled "
-        "(allow-emergency-reparent)"
+        "(allow-emergency-reparent); but for that,",
+        "    zone2-0000000102 (or zone3-0000000103) would become primary",
     ]
 
 
@@ -32,7 +33,7 @@ def test_all_that_is_known_is_told() -> None:
         removed={"zone3-0000000103": "was not reached"},
     )
     ready = structs.replace(ready, blocked_by=[*ready.blocked_by, "another reason"])
-    assert readiness_lines(ready, 140)[1:] == [
+    assert readiness_lines(ready, 140)[2:] == [
         "    - another reason",
         "    - a doubt",
         "    - a risk",

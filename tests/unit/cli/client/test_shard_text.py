@@ -31,16 +31,23 @@ def test_a_healthy_shard() -> None:
 
 
 def test_a_lost_primary() -> None:
-    """Under a tablet stands what is wrong with it: its silence, errors of its threads, and its findings."""
+    """Under a tablet stands what is wrong with it: its silence, errors of its threads, and its findings.
+
+    A sentence that stands above the tree is told once, and a replica that only tries to connect acknowledges nothing.
+    """
     assert _tree(shard(LOST), 100) == [
         "zone1-0000000101     PRIMARY  writable  127.0.0.1:3101",
         "|  ✗ answers that its MySQL is down, for 0.6 s; the rest is older",
+        "|  ✗ DeadPrimary, as said above",
+        "|- zone2-0000000102  REPLICA  io connecting, sql running  lag 0 s  no acks  127.0.0.1:3102",
+        "|     ✗ io: gone",
+        "`- zone3-0000000103  REPLICA  io connecting, sql running  lag 0 s  no acks  127.0.0.1:3103",
+        "      ✗ io: gone",
+    ]
+    other = structs.replace(shard(LOST), sentence="commerce/0: replacing the primary")
+    assert _tree(other, 100)[2:4] == [
         "|  ✗ DeadPrimary: commerce/0: zone1-0000000101 answers that its MySQL is down and none of its 2",
         "|    replicas receives from it; replacing the primary",
-        "|- zone2-0000000102  REPLICA  io connecting, sql running  lag 0 s  acks  127.0.0.1:3102",
-        "|     ✗ io: gone",
-        "`- zone3-0000000103  REPLICA  io connecting, sql running  lag 0 s  acks  127.0.0.1:3103",
-        "      ✗ io: gone",
     ]
 
 
@@ -91,7 +98,7 @@ def test_a_source_outside_the_shard() -> None:
         "zone1-0000000101  PRIMARY  writable  127.0.0.1:3101",
         "zone2-0000000102  REPLICA  io, sql running  from db9:3306, which is no tablet of the shard  lag 0 s  acks",
         "     127.0.0.1:3102",
-        "zone3-0000000103  REPLICA  read-only  acks  127.0.0.1:3103",
+        "zone3-0000000103  REPLICA  read-only  no acks  127.0.0.1:3103",
     ]
 
 

@@ -1,6 +1,7 @@
 """Decisions that turn on one fact: which action is next, which pause ends, and what keeps a primary read-only."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule
-from vtorc.core.facts.views import TabletView
+from vtorc.core.facts.views import ShardView, TabletView
 
 SHARED = "100:1-50,7:1"
 
@@ -66,6 +67,46 @@ def test_an_unconfirmed_loss_is_said_to_lack_evidence() -> None:
     heard_before = [replica(name, io=CONNECTING, heard=10.0) for name in (R1, R2)]
     decision = about(dead(*heard_before), Code.DEAD_PRIMARY)
     assert decision.sentence.endswith("doing nothing: the evidence is not complete yet")
+
+
+@pytest.mark.parametrize(
+    ("tries", "words", "escalated"), [(1, "once", False), (4, "4 times", False), (5, "5 times", True)]
+)
+def test_between_two_refusals_the_last_one_stays_the_reason(tries: int, words: str, escalated: bool) -> None:
+    """The evidence is heard anew after each attempt, and meanwhile the tablets to bring back are named."""
+    refused = "not promoting: to exclude that, reach zone1-101"
+    tried_in_vain = [replace(each, in_vain=refused) for each in tried(Code.DEAD_PRIMARY, P, *range(40, 40 + tries))]
+    heard_before = [replica(name, io=CONNECTING, heard=10.0) for name in (R1, R2)]
+    decision = about(dead(*heard_before), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=tried_in_vain))
+    assert (decision.rule, decision.escalated) == (Rule.BACKOFF, escalated)
+    assert decision.sentence.endswith(
+        f"doing nothing: DeadPrimary was tried {words} without lasting effect; the evidence is not complete yet; "
+        f"last time: {refused}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "would"),
+    [
+        (dead(), Code.DEAD_PRIMARY, "replacing the primary"),
+        (shard(primary(), replica(R1, io=STOPPED), replica(R2)), Code.REPLICATION_STOPPED, "repairing the replica"),
+    ],
+)
+def test_a_vtorc_that_only_watches_says_what_it_would_do(problem: ShardView, code: Code, would: str) -> None:
+    """An operator compares that with what another one does."""
+    decision = about(problem, code, limits=DecisionLimits(allow_recovery=False))
+    assert decision.sentence.endswith(
+        f"; doing nothing: recoveries are disabled (allow-recovery), which keeps vtorc from {would}"
+    )
+
+
+@pytest.mark.parametrize("earlier", [{"succeeded": True}, {"held": True, "in_vain": "no"}])
+def test_an_attempt_that_was_not_in_vain_is_no_reason_between_two(earlier: dict[str, Any]) -> None:
+    """The problem is a new one, and its evidence is not complete yet."""
+    before = [replace(each, **earlier) for each in tried(Code.DEAD_PRIMARY, P, 40.0)]
+    heard_before = [replica(name, io=CONNECTING, heard=10.0) for name in (R1, R2)]
+    decision = about(dead(*heard_before), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=before))
+    assert (decision.rule, decision.escalated) == (Rule.UNCONFIRMED, False)
 
 
 def test_no_replica_is_repaired_without_a_primary_that_answers() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.core.builders import CONNECTING, STOPPED, P, alias, primary, replica, shard, uuid
 from vtorc.core.election.unexplained_ackers import (
+    DEAD_CONNECTION_STANDS,
     LINGERS,
     are_assumed,
     client_count_after,
@@ -47,6 +48,15 @@ NO_SOURCE, NO_ACKS = told(replica(R1, of=None)), told(replica(R1, semi_sync=Fals
 TRIES, HALTED = told(replica(R1, io=CONNECTING)), told(replica(R1, io=STOPPED))
 OF_ANOTHER = told(replica(R1, of=R3))
 UNTOLD = replace(CLIENT, semi_sync=SemiSyncStatus())
+
+
+def failing(status: TabletStatus, error: str) -> TabletStatus:
+    """Return the answer with this error of the IO thread."""
+    assert status.replication is not None
+    return replace(status, replication=replace(status.replication, last_io_error=error))
+
+
+CUT_OFF = failing(TRIES, "Error connecting to source 'vt_repl@h:1'. Message: Can't connect to MySQL server on 'h:1'")
 
 
 def told_term() -> ObservedTerm | None:
@@ -396,6 +406,81 @@ def test_a_tablet_that_has_tried_to_connect_for_a_minute_explains_no_client() ->
     made = well(R3).answers(R3, TRIES, 11).round(3, 40, r1=CLIENT, r2=CLIENT, r3=TRIES)
     assert made.unknown == 0
     assert made.round(3, 11 + LINGERS + 1, r1=CLIENT, r2=CLIENT, r3=TRIES).unknown == 1
+
+
+@pytest.mark.parametrize("status", [TRIES, CUT_OFF, failing(HALTED, "Lost connection to MySQL server")])
+def test_a_replica_that_is_cut_off_explains_its_dead_connection(status: TabletStatus) -> None:
+    """The primary counts it until its host gives the connection up, and then no client is left to explain."""
+    made = well().answers(R2, status, 12)
+    assert made.tablets[R2].memory.unanswered_since == 12
+    for at in (15, 100, 12 + DEAD_CONNECTION_STANDS):
+        assert made.round(2, at, r1=CLIENT, r2=status).unknown == 0
+    assert made.count is not None
+    assert made.count.certain_since is None
+    assert made.round(2, 12 + DEAD_CONNECTION_STANDS + 1, r1=CLIENT, r2=status).unknown == 1
+
+
+@pytest.mark.parametrize("status", [HALTED, NO_SOURCE, replace(CLIENT, disk_stalled=True)])
+def test_a_replica_that_is_stopped_while_it_is_cut_off_explains_its_dead_connection(status: TabletStatus) -> None:
+    """Its stop does not reach the primary either; once a server has spoken to it, the primary hears of it."""
+    made = well().answers(R2, CUT_OFF, 12).answers(R2, status, 14)
+    assert made.round(2, 12 + LINGERS + 1, r1=CLIENT, r2=status).unknown == 0
+    for spoken in (failing(TRIES, "Account is locked"), CLIENT):
+        heard = well().answers(R2, CUT_OFF, 12).answers(R2, spoken, 13).answers(R2, HALTED, 14)
+        assert heard.round(2, 14 + LINGERS + 1, r1=CLIENT, r2=HALTED).unknown == 1
+
+
+@pytest.mark.parametrize("status", [HALTED, NO_SOURCE, failing(TRIES, "Account is locked")])
+def test_a_replica_that_the_primary_can_reach_leaves_no_dead_connection(status: TabletStatus) -> None:
+    """Its stop reached the primary, or the primary answers it: a client that is counted a minute later is another."""
+    made = well().answers(R2, status, 12)
+    assert made.round(2, 15, r1=CLIENT, r2=status).unknown == 0
+    assert made.round(2, 12 + LINGERS + 1, r1=CLIENT, r2=status).unknown == 1
+
+
+def test_a_dead_connection_that_was_given_up_explains_no_client_any_more() -> None:
+    """Two counts without the cut-off replica show that; a client that comes then is an unknown server."""
+    made = well().answers(R2, CUT_OFF, 12)
+    made.round(2, 20, r1=CLIENT, r2=CUT_OFF).round(1, 100, r1=CLIENT, r2=CUT_OFF)
+    made.round(1, 105, r1=CLIENT, r2=CUT_OFF)
+    assert made.round(2, 110, r1=CLIENT, r2=CUT_OFF).unknown == 1
+
+
+def test_a_server_that_joins_beside_a_dead_connection_is_unknown() -> None:
+    """The connection explains one client, and no more; when it ends, the other one stays unknown."""
+    made = well().answers(R2, CUT_OFF, 12)
+    assert made.round(2, 100, r1=CLIENT, r2=CUT_OFF).unknown == 0
+    assert made.round(3, 105, r1=CLIENT, r2=CUT_OFF).unknown == 1
+    assert made.round(2, 1000, r1=CLIENT, r2=CUT_OFF).unknown == 1
+    assert made.round(2, 1005, r1=CLIENT, r2=CLIENT).unknown == 1
+
+
+def test_a_vtorc_that_starts_amid_a_cut_finds_no_server_for_certain() -> None:
+    """It has not seen the replica as a client: it takes the client for unknown, and calls no operator for it."""
+    made = Watched(R1, R2)
+    for at in (0, 5, 100, 200):
+        made.round(2, at, r1=CLIENT, r2=CUT_OFF)
+    assert made.count is not None
+    assert (made.unknown, made.count.certain_since) == (1, None)
+    late = 0 + DEAD_CONNECTION_STANDS + 1
+    made.round(2, late, r1=CLIENT, r2=CUT_OFF)
+    assert made.count.certain_since == late
+
+
+def test_a_cut_off_replica_that_was_not_watched_explains_no_client() -> None:
+    """The number of clients may have dropped meanwhile, and an unknown server may have come."""
+
+    def unheard(until: float) -> int:
+        made = well().answers(R2, CUT_OFF, 12)
+        made.tablets = {
+            name: replace(each, memory=each.memory.after_silence(until)) for name, each in made.tablets.items()
+        }
+        return made.round(2, 12 + LINGERS + 1, r1=CLIENT, r2=CUT_OFF).unknown
+
+    assert (unheard(12 + TAKES), unheard(12 + 2 * TAKES)) == (0, 1)
+    gap = well().answers(R2, CUT_OFF, 12)
+    gap.tablets = {name: replace(each, memory=each.memory.after_gap(20)) for name, each in gap.tablets.items()}
+    assert gap.round(2, 12 + LINGERS + 1, r1=CLIENT, r2=CUT_OFF).unknown == 1
 
 
 def test_a_client_that_is_no_tablet_by_all_their_answers_is_an_unknown_server() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.core.builders import CONNECTING, gtids, primary, record, replica, uuid
+from tests.unit.core.builders import CONNECTING, STOPPED, gtids, primary, record, replica, uuid
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import NEVER_PROBED, LastProbe
 from vtorc.core.facts.records import TabletRecord
@@ -108,6 +108,33 @@ def test_since_when_it_proves_a_past_is_remembered(answers: tuple[TabletStatus, 
 def test_since_when_it_does_not_receive_is_remembered(answers: tuple[TabletStatus, ...], since: float | None) -> None:
     """A stalled disk says nothing about its IO thread."""
     assert after(*answers).not_receiving_since == since
+
+
+def failing(status: TabletStatus, error: str) -> TabletStatus:
+    """Return the answer with this error of the IO thread."""
+    assert status.replication is not None
+    return replace(status, replication=replace(status.replication, last_io_error=error))
+
+
+@pytest.mark.parametrize(
+    ("answers", "since"),
+    [
+        ((told(io=CONNECTING),), 0.0),
+        ((told(), failing(told(io=CONNECTING), "Can't connect to MySQL server"), told(io=CONNECTING)), 10.0),
+        ((told(io=CONNECTING), told(io=STOPPED)), 0.0),
+        ((told(), failing(told(io=STOPPED), "Lost connection to MySQL server")), 10.0),
+        ((told(io=CONNECTING), STALLED), 0.0),
+        ((told(io=CONNECTING), told(of=None)), 0.0),
+        ((told(), told(io=STOPPED)), None),
+        ((told(io=CONNECTING), told()), None),
+        ((told(io=CONNECTING), failing(told(io=CONNECTING), "Account is locked")), None),
+    ],
+)
+def test_since_when_no_server_speaks_to_it_is_remembered(
+    answers: tuple[TabletStatus, ...], since: float | None
+) -> None:
+    """A stop of its IO thread changes nothing about it, and a server that refuses it speaks to it."""
+    assert after(*answers).unanswered_since == since
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ FULL = TabletMemory(
     failed_at=(86.0, 87.0),
     proves_past_since=85.0,
     not_receiving_since=91.0,
+    unanswered_since=91.5,
     ack_path=AckPath(
         state=AckPathState.OPEN,
         source=("mysql", 3306),
@@ -61,6 +62,7 @@ LASTING = replace(
     failed_at=(),
     proves_past_since=None,
     not_receiving_since=None,
+    unanswered_since=None,
     disk_stalled_since=None,
     before_stall=None,
     ack_path=None,
@@ -101,6 +103,7 @@ def test_evidence_of_the_present_is_not_kept() -> None:
         "proves_past_since",
         "ack_path",
         "not_receiving_since",
+        "unanswered_since",
         "disk_stalled_since",
         "before_stall",
     }
@@ -213,6 +216,7 @@ def test_every_time_of_the_memory_is_thought_of() -> None:
         "TabletMemory.proves_past_since",
         "TabletMemory.commits_wait_since",
         "TabletMemory.not_receiving_since",
+        "TabletMemory.unanswered_since",
         "TabletMemory.disk_stalled_since",
         "TabletMemory.may_ack_until",
         "TabletMemory.acts_as_primary_since",

@@ -27,7 +27,7 @@ STATE = DemoStateForm(
     ],
     has_vtorc=False,
     has_topology=True,
-    faults=[DemoFaultForm(name="kill-mysqld", help="kill -9 of the mysqld", of_tablet=True)],
+    faults=[DemoFaultForm(name="kill-mysqld", button="Kill it", help="kill -9 of the mysqld", of_tablet=True)],
 )
 
 Reply = dict[str, str] | None
@@ -90,7 +90,7 @@ async def test_the_controls_show_what_is_broken(tmp_path: Path) -> None:
         app = app_of(door)
         assert '<aside class="demo-panel" id="demo"' in (await ask_app(app, "/ui/")).text
         shown = (await ask_app(app, "/ui/demo")).text
-    assert 'data-do="kill-mysqld" title="kill -9 of the mysqld">Kill mysqld' in shown
+    assert 'data-do="kill-mysqld" title="kill -9 of the mysqld">Kill it' in shown
     assert "vtorc has ended" in shown
     assert "its mysqld is down" in shown
     assert 'data-do="start" data-on="zone1-0000000101"' in shown
