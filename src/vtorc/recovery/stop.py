@@ -1,8 +1,10 @@
 """Stops replication on the tablets of a shard, reads what each of them holds, and remembers how to start it again."""
 
 import asyncio
+import traceback
 from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from vtorc.core.election.candidates import StoppedTablet
 from vtorc.core.election.stop_targets import why_not_applied
@@ -11,7 +13,8 @@ from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, ThreadState
 from vtorc.core.facts.views import TabletView
-from vtorc.errors import TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError
+from vtorc.errors import LockLost, TabletBadAnswer, TabletCallFailed, TabletCallUnknown, TabletError
+from vtorc.recovery.record import StepRecord
 from vtorc.recovery.session import DEMOTION_PATIENCE, RecoverySession
 from vtorc.tablet.api import StopMode
 
@@ -85,7 +88,7 @@ class TabletStopper:
         """Stop all targets.
 
         It ends when all have answered, at the deadline, or when enough have answered and no other did within a grace.
-        Raises LockLost, and mistakes of vtorc's own: one that was taken for a tablet's silence could not be seen.
+        Raises LockLost.
         """
         deadlines = self.session.tools.deadlines
         tasks = [
@@ -127,9 +130,28 @@ class TabletStopper:
             self.session.stop_errors[tablet.alias] = str(failure)
         except (TabletError, TimeoutError):
             return
+        except LockLost:
+            raise
+        except Exception as mistake:
+            self._note_mistake(tablet.alias, mistake)
         finally:
             clock.cancel()
             await asyncio.gather(clock, return_exceptions=True)
+
+    def _note_mistake(self, alias: TabletAlias, mistake: Exception) -> None:
+        """Tell of a mistake of vtorc's own that one tablet brought about, and go on without that tablet.
+
+        If it ended the failover, each try would fail by the same answer. If it was dropped, it could not be seen.
+        """
+        place = traceback.extract_tb(mistake.__traceback__)[-1]
+        where = f"{Path(place.filename).name}, line {place.lineno}"
+        told = f"a mistake of vtorc's own, report this: {type(mistake).__name__} in {where}: {mistake}"
+        self.stopped.pop(alias, None)
+        self.session.stop_errors[alias] = told
+        now = self.session.elapsed()
+        self.session.note_step(
+            StepRecord(name="stop replication", target=alias, started=now, duration=0.0, result=told)
+        )
 
     async def _stop_replica(self, tablet: TabletView) -> StoppedTablet:
         session, record, alias = self.session, tablet.record, tablet.alias

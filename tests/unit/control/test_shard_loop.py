@@ -230,7 +230,7 @@ class Rig:
             slowed_by=lambda: self.slowed_by,
         )
         self.loop._runner = self  # type: ignore[assignment]
-        self.on_start: Callable[[], None] = lambda: None
+        self.on_start: Callable[[], object] = lambda: None
 
     async def run(self, action: Action, begun: BegunRecovery) -> RecoveryRecord:
         """Stand in for the runner."""
