@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.election.candidates import StoppedTablet
@@ -13,6 +14,7 @@ from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import LockLost, TabletError, TopoError, VtorcError
+from vtorc.recovery.errors import RecoveryFailed
 from vtorc.recovery.outage_marks import OutageMark
 from vtorc.recovery.session import RecoverySession
 from vtorc.recovery.stop import CONFIRM_DEADLINE, is_still_stopped
@@ -179,8 +181,8 @@ class _RepointGrace:
 async def _try_to_repoint(
     session: RecoverySession, promotion: Promotion, replica: ReplicaToRepoint, grace: _RepointGrace
 ) -> None:
-    """Re-point a replica as long as the lock is ours; without it, that is left to its next holder."""
-    with contextlib.suppress(LockLost):
+    """Re-point a replica as long as the lock is ours, and the replica known; else the next holder's repairs do it."""
+    with contextlib.suppress(LockLost, RecoveryFailed):
         await _repoint(session, promotion, replica, grace)
 
 
@@ -190,22 +192,36 @@ async def _repoint(
     tablet = promotion.view.tablet(replica.record.alias)
     if tablet is None:
         return
-    began = session.elapsed()
+    looked_at = session.elapsed()
+    if replica.stopped is not None and promotion.stopped_at is not None:
+        looked_at = promotion.stopped_at
     has_applied = replica.has_applied or await _applies_in_time(session, replica)
     winner = promotion.winner.alias
     semi_sync = promotion.policy.may_ack(Member(winner, TabletType.PRIMARY), tablet.member)
     with contextlib.suppress(TimeoutError):
         async with grace.limit():
-            if session.elapsed() - began > CHECK_AGAIN_AFTER and not await _may_still_repoint(session, replica):
-                return
+            if session.elapsed() - looked_at > CHECK_AGAIN_AFTER:
+                if (again := await _still_stopped_at(session, replica)) is None:
+                    return
+                looked_at = again
             if not has_applied and not await _primary_holds(session, promotion.winner, replica.received):
                 return
-            await session.try_step(
-                f"replicate from {winner}",
-                tablet.alias,
-                session.tablets.set_replication_source(replica.record, winner, semi_sync=semi_sync, force_start=True),
-                deadline=session.tools.deadlines.catch_up,
-            )
+            with checked_before_sending(partial(_check_not_moved, session, replica, looked_at)):
+                await session.try_step(
+                    f"replicate from {winner}",
+                    tablet.alias,
+                    session.tablets.set_replication_source(
+                        replica.record, winner, semi_sync=semi_sync, force_start=True
+                    ),
+                    deadline=session.tools.deadlines.catch_up,
+                )
+
+
+def _check_not_moved(session: RecoverySession, replica: ReplicaToRepoint, looked_at: float) -> None:
+    """Raise RecoveryFailed if a stopped replica was looked at too long ago: this process may have stood still."""
+    ago = session.elapsed() - looked_at
+    if replica.stopped is not None and ago > KNOWN_FOR:
+        raise session.fail(f"not re-pointing {replica.record.alias}: it was last seen to be stopped {ago:.1f} s ago")
 
 
 async def _applies_in_time(session: RecoverySession, replica: ReplicaToRepoint) -> bool:
@@ -236,16 +252,20 @@ async def _primary_holds(session: RecoverySession, winner: TabletRecord, receive
     return position is not None and position.contains(received)
 
 
-async def _may_still_repoint(session: RecoverySession, replica: ReplicaToRepoint) -> bool:
-    """Return whether the lock is still ours, and the replica is still stopped if it was.
+async def _still_stopped_at(session: RecoverySession, replica: ReplicaToRepoint) -> float | None:
+    """Return when the replica was asked that is still stopped, if it was, in seconds since the recovery began.
 
-    The relay log of a replica that started again may hold what it has acknowledged to the old primary.
+    None if it has moved, or the lock is not ours any more. The relay log of a replica that started again may hold what
+    it has acknowledged to the old primary.
     """
     try:
         await session.check_lock()
     except (TopoError, TimeoutError):
-        return False
-    return replica.stopped is None or await is_still_stopped(session, replica.record, replica.stopped)
+        return None
+    asked_at = session.elapsed()
+    if replica.stopped is None or await is_still_stopped(session, replica.record, replica.stopped):
+        return asked_at
+    return None
 
 
 async def _write_reparent_journal(session: RecoverySession, promotion: Promotion, created: int) -> None:

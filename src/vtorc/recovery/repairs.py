@@ -24,8 +24,9 @@ from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import TabletError, TopoError
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.errors import RecoveryFailed, RecoveryRefused
-from vtorc.recovery.promotion import APPLY_DEADLINE
+from vtorc.recovery.promotion import APPLY_DEADLINE, KNOWN_FOR
 from vtorc.recovery.session import RecoverySession
+from vtorc.tablet.sending import checked_before_sending
 from vtorc.topo.records import time_from_proto, time_to_proto
 
 APPLY_REST_DEADLINE = 1.0
@@ -179,20 +180,37 @@ class Repairs:
     async def _repoint(self, replica: TabletView, primary: TabletView, *, semi_sync: bool, misconfigured: bool) -> None:
         if self.view.replicates_from(replica, primary):
             await self._apply_all_received(replica, semi_sync=semi_sync)
-        await self._prepare_to_repoint(replica, primary)
         net_timeout = replica.status.replica_net_timeout if replica.status is not None else None
-        await self.session.step(
-            f"replicate from {primary.alias}",
-            replica.alias,
-            self.session.tablets.set_replication_source(
-                replica.record,
-                primary.alias,
-                semi_sync=semi_sync,
-                force_start=True,
-                heartbeat_interval=net_timeout / 2 if misconfigured and net_timeout else 0.0,
-            ),
-        )
+        heartbeat_interval = net_timeout / 2 if misconfigured and net_timeout else 0.0
+        await self._attach(replica, primary, semi_sync=semi_sync, heartbeat_interval=heartbeat_interval)
         await self._see_it_work(replica)
+
+    async def _attach(
+        self, replica: TabletView, primary: TabletView, *, semi_sync: bool, heartbeat_interval: float = 0.0
+    ) -> None:
+        """Point a replica at the primary once that loses nothing.
+
+        The call is not sent if this process stood still after it had looked. A replica had acknowledged alone since,
+        and an older vttablet dropped its relay log although the primary was gone.
+        """
+        looked_at = await self._prepare_to_repoint(replica, primary)
+
+        def check_still_known() -> None:
+            if (ago := self.session.elapsed() - looked_at) > KNOWN_FOR:
+                raise self.session.fail(f"it is not re-pointed: it was looked at {ago:.1f} s ago, and may have moved")
+
+        with checked_before_sending(check_still_known):
+            await self.session.step(
+                f"replicate from {primary.alias}",
+                replica.alias,
+                self.session.tablets.set_replication_source(
+                    replica.record,
+                    primary.alias,
+                    semi_sync=semi_sync,
+                    force_start=True,
+                    heartbeat_interval=heartbeat_interval,
+                ),
+            )
 
     def _restart_on_abort(self, replica: TabletView, status: TabletStatus | None) -> None:
         """Remember how to start the threads that are about to be stopped, unless `status` says that neither runs.
@@ -280,23 +298,29 @@ class Repairs:
                 rule=Rule.LAST_COPY,
             ) from error
 
-    async def _prepare_to_repoint(self, replica: TabletView, primary: TabletView) -> None:
+    async def _prepare_to_repoint(self, replica: TabletView, primary: TabletView) -> float:
         """Make sure that re-pointing loses nothing, and that the tablet manager can do it.
 
-        The tablet manager stops replication first only if a thread is healthy. MySQL changes no source while an IO
-        thread connects in vain (error 3081).
+        Returns when the replica was looked at, in seconds since the recovery began. The lock comes first, as a topology
+        server may take seconds for it. The tablet manager stops replication first only if a thread is healthy. MySQL
+        changes no source while an IO thread connects in vain (error 3081).
         """
-        status = await self.session.step(
-            "read position", replica.alias, self.session.tablets.full_status(replica.record)
-        )
-        await self._check_nothing_lost(replica, primary, status)
+        await self.session.check_lock()
+        looked_at, status = await self._look_at(replica)
         threads = status.replication
         if threads is not None and not threads.io_healthy and ThreadState.CONNECTING is threads.io_state:
             self._restart_on_abort(replica, status)
             await self.session.step(
                 "stop replication", replica.alias, self.session.tablets.stop_replication(replica.record)
             )
-        await self.session.check_lock()  # the lock may have gone in the time that this took
+            looked_at, status = await self._look_at(replica)  # it may have connected before it was stopped
+        await self._check_nothing_lost(replica, primary, status)
+        return looked_at
+
+    async def _look_at(self, replica: TabletView) -> tuple[float, TabletStatus]:
+        """Return the moment, in seconds since the recovery began, and the status of a replica."""
+        asked_at, asking = self.session.elapsed(), self.session.tablets.full_status(replica.record)
+        return asked_at, await self.session.step("read position", replica.alias, asking)
 
     async def _check_nothing_lost(self, replica: TabletView, primary: TabletView, status: TabletStatus) -> None:
         """Refuse unless the primary has everything in the replica's relay log, which re-pointing drops (rule 2 of the
@@ -320,18 +344,8 @@ class Repairs:
     async def _reconcile(self, alias: TabletAlias, primary: TabletView) -> None:
         stale = self.session.tablet_in(self.view, alias)
         await self.session.demote(stale.record, force=True)
-        await self._prepare_to_repoint(stale, primary)
         try:
-            await self.session.step(
-                f"replicate from {primary.alias}",
-                alias,
-                self.session.tablets.set_replication_source(
-                    stale.record,
-                    primary.alias,
-                    semi_sync=self.policy.may_ack(primary.member, stale.member),
-                    force_start=True,
-                ),
-            )
+            await self._attach(stale, primary, semi_sync=self.policy.may_ack(primary.member, stale.member))
             self.session.forget_undo(alias)
         except TabletError:
             # A tablet refuses while it has errant transactions; its record is corrected all the same.

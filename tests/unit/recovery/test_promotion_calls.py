@@ -10,12 +10,13 @@ from tests.unit.core.builders import P, alias, gtids, primary, replica, shard, s
 from tests.unit.recovery.fakes import NEVER, Rig, in_session, unreachable
 from vtorc.core.detection.recoveries import Reparent
 from vtorc.core.facts.durability import policy
+from vtorc.core.facts.gtid import EMPTY_GTID_SET
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.records import TabletRecord
 from vtorc.core.facts.status import ReplicationStatus, TabletStatus, ThreadState
 from vtorc.errors import LockLost, TopoUnavailable
 from vtorc.recovery.errors import RecoveryFailed
-from vtorc.recovery.promotion import APPLY_DEADLINE, REPOINT_GRACE, Promotion, ReplicaToRepoint, promote
+from vtorc.recovery.promotion import APPLY_DEADLINE, KNOWN_FOR, REPOINT_GRACE, Promotion, ReplicaToRepoint, promote
 from vtorc.recovery.stop import CONFIRM_DEADLINE
 from vtorc.tablet.sending import about_to_send
 
@@ -307,6 +308,44 @@ def test_no_source_is_set_late_on_a_replica_that_did_not_stay_stopped(threads: o
         assert await run_promotion(rig, other) is repointed
 
     in_session(main)
+
+
+@pytest.mark.parametrize(
+    ("seen", "stands_still", "is_sent"),
+    [
+        (0.5, KNOWN_FOR - 0.5, True),
+        (0.5, KNOWN_FOR - 0.375, False),
+        (1.5, KNOWN_FOR, True),
+        (1.5, KNOWN_FOR + 0.5, False),
+    ],
+)
+def test_a_process_that_stood_still_re_points_no_stopped_replica(
+    seen: float, stands_still: float, is_sent: bool
+) -> None:
+    """The replica may have started and acknowledged; the others, and the new primary, are not held up by it.
+
+    One that was seen to be stopped more than a second ago is asked again first.
+    """
+
+    async def main(rig: Rig) -> None:
+        sent: list[str] = []
+
+        async def call(*_: object, **__: object) -> None:
+            await asyncio.sleep(stands_still)
+            about_to_send()
+            sent.append("source")
+
+        rig.tablets.set_replication_source = call  # type: ignore[assignment, method-assign]
+        rig.tablets.tell(f"replication_status {SECOND}", still())
+        rig.tablets.tell(JOURNAL, takes=5.0)
+        other = replace(holding(), received=EMPTY_GTID_SET, stopped=stopped(SECOND, "100:1-60", executed="100:1-50"))
+        began = rig.session.elapsed()
+        await asyncio.sleep(seen)
+        await promote(rig.session, replace(promotion(other), stopped_at=began))
+        assert bool(sent) is is_sent
+        assert JOURNAL in rig.tablets.at
+
+    in_session(main, start=128.0)  # a power of two: sums of seconds are exact
 
 
 def test_a_replica_that_takes_long_to_be_repointed_gets_a_grace_from_the_first_write() -> None:

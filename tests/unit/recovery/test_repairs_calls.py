@@ -17,8 +17,9 @@ from vtorc.core.facts.views import ShardView, TabletView
 from vtorc.errors import LockLost, TabletCallFailed
 from vtorc.proto import topodata_pb2
 from vtorc.recovery.errors import RecoveryFailed
-from vtorc.recovery.promotion import APPLY_DEADLINE
+from vtorc.recovery.promotion import APPLY_DEADLINE, KNOWN_FOR
 from vtorc.recovery.repairs import APPLY_REST_DEADLINE, SEEN_WITHIN, Repairs
+from vtorc.tablet.sending import about_to_send
 from vtorc.topo.records import time_to_proto
 
 PRIMARY, FIRST, SECOND = (str(alias(f"zone1-{number}")) for number in (100, 101, 102))
@@ -242,25 +243,64 @@ SET_SOURCE = f"set_replication_source {FIRST} source={PRIMARY} semi_sync=True fo
 
 
 def test_a_replica_of_another_source_is_repointed() -> None:
-    """Its position is read, the lock is checked again, and its source is set; nothing waits in its relay log."""
+    """The lock is checked again, its position is read, and its source is set; nothing waits in its relay log."""
 
     async def main(rig: Rig) -> None:
         await attach(rig, replica(FIRST, of=SECOND)).fix_replicas({alias(FIRST): ATTACH})
         assert rig.calls == [f"full_status {FIRST}", SET_SOURCE, LOOK]
         replicates = f"replicate from {PRIMARY} {FIRST}"
-        assert rig.steps == ["check lock", f"read position {FIRST}", "check lock", replicates, SEEN]
+        assert rig.steps == ["check lock", "check lock", f"read position {FIRST}", replicates, SEEN]
 
     in_session(main)
 
 
 def test_no_source_is_set_once_the_lock_is_gone() -> None:
-    """The lock may go while the position is read."""
+    """The lock is checked before the last look, as a topology server may take seconds for it."""
 
     async def main(rig: Rig) -> None:
         rig.held.tell("check", None, LockLost("gone"))
         with pytest.raises(RecoveryFailed, match=f"{FIRST}: gone"):
             await attach(rig, replica(FIRST, of=SECOND)).fix_replicas({alias(FIRST): ATTACH})
-        assert rig.calls == [f"full_status {FIRST}"]
+        assert rig.calls == []
+
+    in_session(main)
+
+
+@pytest.mark.parametrize(("stands_still", "is_sent"), [(KNOWN_FOR, True), (KNOWN_FOR + 0.125, False)])
+def test_a_process_that_stood_still_re_points_no_replica(stands_still: float, is_sent: bool) -> None:
+    """The replica may have acknowledged meanwhile, and its relay log may be the last copy by now."""
+
+    async def main(rig: Rig) -> None:
+        sent: list[str] = []
+
+        async def call(*_: object, **__: object) -> None:
+            await asyncio.sleep(stands_still)
+            about_to_send()
+            sent.append("source")
+
+        work = attach(rig, replica(FIRST, of=SECOND))
+        rig.tablets.set_replication_source = call  # type: ignore[assignment, method-assign]
+        if is_sent:
+            await work.fix_replicas({alias(FIRST): ATTACH})
+        else:
+            with pytest.raises(RecoveryFailed, match=r"it was looked at 2\.1 s ago"):
+                await work.fix_replicas({alias(FIRST): ATTACH})
+        assert bool(sent) is is_sent
+
+    in_session(main, start=128.0)  # a power of two: sums of seconds are exact
+
+
+def test_a_replica_that_may_have_connected_before_it_was_stopped_is_looked_at_again() -> None:
+    """What it received by then counts."""
+
+    async def main(rig: Rig) -> None:
+        connecting = replica(FIRST, of=SECOND, io=ThreadState.CONNECTING, io_error="refused")
+        work = attach(rig, connecting)
+        received = status(replica(FIRST, of=SECOND, io=ThreadState.STOPPED, received="100:51-60"))
+        rig.tablets.tell(f"full_status {FIRST}", status(connecting), received)
+        rig.tablets.tell(f"primary_position {PRIMARY}", gtids("100:1-59"))
+        with pytest.raises(RecoveryFailed, match=f"{FIRST} is not re-pointed: .*:60.*, which {PRIMARY} lacks"):
+            await work.fix_replicas({alias(FIRST): ATTACH})
 
     in_session(main)
 
@@ -364,8 +404,8 @@ def test_a_misconfigured_replica_applies_all_before_it_is_repointed(net_timeout:
             "check lock",
             f"stop IO thread {FIRST}",
             f"read position {FIRST}",
-            f"read position {FIRST}",
             "check lock",
+            f"read position {FIRST}",
             f"replicate from {PRIMARY} {FIRST}",
             SEEN,
         ]
@@ -487,8 +527,8 @@ def test_a_former_primary_is_demoted_attached_and_its_record_corrected() -> None
         assert rig.steps == [
             "check lock",
             f"demote primary {FIRST}",
-            f"read position {FIRST}",
             "check lock",
+            f"read position {FIRST}",
             f"replicate from {PRIMARY} {FIRST}",
             f"correct its record {FIRST}",
         ]
