@@ -469,6 +469,7 @@ def test_a_mistake_amid_a_command_ends_the_command_first(monkeypatch: Patch) -> 
         assert rig.notes.heard == ["started PlannedReparentShard", "stepped move", "interrupted PlannedReparentShard"]
         assert len(asyncio.all_tasks()) == 1
         assert rig.loop.under_way is None
+        assert Tools.clock.now() == NOW
 
     at_now(monkeypatch, main)
 
@@ -478,7 +479,7 @@ def test_a_recovery_that_raises_a_mistake_is_told_as_broken_off(monkeypatch: Pat
 
     async def main() -> None:
         rig = Rig(lost())
-        rig.on_start = lambda: 1 // 0
+        monkeypatch.setattr(rig, "ends", lambda: 1 // 0)
         with pytest.raises(ExceptionGroup) as caught:
             await rig.loop.run()
         assert caught.group_contains(ZeroDivisionError)

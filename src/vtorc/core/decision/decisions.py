@@ -23,7 +23,7 @@ from vtorc.core.decision.repair_guards import (
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code, PrimaryDoubt
 from vtorc.core.detection.recoveries import Recovery
-from vtorc.core.detection.replica_evidence import ReplicaEvidence, names
+from vtorc.core.detection.replica_evidence import ReplicaEvidence, declared_primaries
 from vtorc.core.detection.thresholds import ENDS_WITHIN, HUNG_AFTER, SHOWS_LIFE_FOR
 from vtorc.core.election.unseen_promotions import unknown_tablets, unseen_writer
 from vtorc.core.facts.durability import DurabilityPolicy
@@ -349,15 +349,9 @@ class _Decider:
         if primary.current_status is None or not primary.current_status.read_only:
             return None
         if self.view.self_declared_primaries:
-            return (
-                Rule.UNCONFIRMED,
-                f"{names(self.view.self_declared_primaries)} declares itself primary, and its record may be late",
-            )
+            return Rule.UNCONFIRMED, declared_primaries(self.view.self_declared_primaries)
         if gone := self.view.unreachable_self_declared:
-            return (
-                Rule.UNCONFIRMED,
-                f"{names(gone)} declared itself primary when it last answered, and its record may be late",
-            )
+            return Rule.UNCONFIRMED, declared_primaries(gone, answer=False)
         if self.policy is not None and (writer := unseen_writer(self.view, self.policy)):
             return Rule.UNREACHABLE_CELL, writer
         return is_another_server(self.view, primary) or misses_writes(self.view, self.policy, primary)

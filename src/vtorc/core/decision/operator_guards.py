@@ -6,6 +6,7 @@ from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code, PrimaryDoubt
 from vtorc.core.detection.recoveries import Recovery
+from vtorc.core.detection.replica_evidence import declared_primaries
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.rules import Rule, Why
@@ -55,7 +56,7 @@ def _why_no_replica(view: ShardView, tablet: TabletView) -> Why | None:
     if view.primary is not None and tablet.alias == view.primary.alias:
         return Rule.PRIMARY_FIRST, f"{tablet.alias} is the primary of {view.shard}, and this is for its replicas"
     if tablet in view.self_declared_primaries:
-        return Rule.UNCONFIRMED, f"{tablet.alias} declares itself primary, and its record may be late"
+        return Rule.UNCONFIRMED, declared_primaries((tablet,))
     if not tablet.is_replica_type:
         return (
             Rule.NO_REMEDY,

@@ -89,7 +89,8 @@ class LostPrimary(ShardCheck):
 
     def _takes_no_writes(self, primary: TabletView, acks: Acknowledgements) -> Finding:
         count = "1 acknowledgement" if acks.needed <= 1 else f"{acks.needed} acknowledgements"
-        given = f"only {names(acks.open)} gives any" if acks.open else "no replica gives any"
+        gives = "gives" if len(acks.open) == 1 else "give"
+        given = f"only {names(acks.open)} {gives} any" if acks.open else "no replica gives any"
         what = f"takes no writes, because its commits wait for {count} and {given}: {acks.reasons()}"
         return self.found(
             Code.SHARD_TAKES_NO_WRITES,

@@ -1,6 +1,6 @@
 """The evidence of the replicas about a primary that does not answer vtorc."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from vtorc.core.facts.ids import alias_list
@@ -130,6 +130,17 @@ class ReplicaEvidence:
 def names(tablets: Iterable[TabletView]) -> str:
     """Return the aliases of tablets as a sentence lists them."""
     return alias_list(tablet.alias for tablet in tablets)
+
+
+def declared_primaries(tablets: Collection[TabletView], *, answer: bool = True) -> str:
+    """Return that tablets are primary by their own account, so that their records may be late, as a clause.
+
+    `answer` is whether that is their last answer, and they have not failed since.
+    """
+    is_one = len(tablets) == 1
+    they, them, whose = ("it", "itself", "its record") if is_one else ("they", "themselves", "their records")
+    verb, when = ("declares" if is_one else "declare", "") if answer else ("declared", f" when {they} last answered")
+    return f"{names(tablets)} {verb} {them} primary{when}, so {whose} may be late"
 
 
 def got_no_answer(tablet: TabletView) -> bool:

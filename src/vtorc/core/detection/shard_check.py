@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
-from vtorc.core.detection.replica_evidence import names
+from vtorc.core.detection.replica_evidence import declared_primaries
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.fitness import FIT, Fitness
@@ -70,11 +70,7 @@ class ShardCheck:
     @property
     def late_record_note(self) -> str:
         """The end of a sentence that names the self-declared primaries; empty if there is none."""
-        return (
-            f"; {names(self.self_declared_primaries)} declares itself primary, so its record may be late"
-            if self.self_declared_primaries
-            else ""
-        )
+        return f"; {declared_primaries(self.self_declared_primaries)}" if self.self_declared_primaries else ""
 
     @property
     def all_probed(self) -> bool:

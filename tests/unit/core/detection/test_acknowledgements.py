@@ -197,6 +197,9 @@ def test_a_wait_for_more_acknowledgements_than_there_are_replicas_is_told() -> N
     finding = about_writes(shard(primary(wait_for=2, clients=1), replica(R1), rdonly))
     assert finding is not None
     assert "wait for 2 acknowledgements and only zone1-0000000101 gives any: there is no other" in finding.sentence
+    finding = about_writes(shard(primary(wait_for=3, clients=2), replica(R1), replica(R2), rdonly))
+    assert finding is not None
+    assert "and only zone1-0000000101, zone2-0000000200 give any: there is no other" in finding.sentence
 
 
 def test_a_replica_that_is_away_for_a_moment_is_no_problem() -> None:

@@ -23,7 +23,7 @@ from vtorc.core.detection.analysis import analyse
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery, Reparent
-from vtorc.core.detection.replica_evidence import ReplicaEvidence
+from vtorc.core.detection.replica_evidence import ReplicaEvidence, declared_primaries
 from vtorc.core.detection.thresholds import DetectionThresholds
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
@@ -87,6 +87,20 @@ def test_attempts_to_connect_are_in_vain_once_their_time_is_over() -> None:
         other = told(changed(replica(R2), last_advance_at=advance))
         evidence = ReplicaEvidence.of(shard(gone, lost, other), gone)
         assert len(evidence.tried_in_vain(since, within=within)) == expected
+
+
+def test_one_tablet_or_several_are_said_to_declare_themselves_primary() -> None:
+    """One that has failed since declared it once."""
+    one, both = (replica(R1),), (replica(R1), replica(R2))
+    assert declared_primaries(one) == "zone1-0000000101 declares itself primary, so its record may be late"
+    assert declared_primaries(one, answer=False) == (
+        "zone1-0000000101 declared itself primary when it last answered, so its record may be late"
+    )
+    names = "zone1-0000000101, zone2-0000000200"
+    assert declared_primaries(both) == f"{names} declare themselves primary, so their records may be late"
+    assert declared_primaries(both, answer=False) == (
+        f"{names} declared themselves primary when they last answered, so their records may be late"
+    )
 
 
 def test_a_primary_with_a_source_is_told_with_what_makes_its_record_late() -> None:
