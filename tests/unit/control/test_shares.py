@@ -48,6 +48,13 @@ def test_the_shards_are_spread_evenly() -> None:
     assert all(800 < counts[each.name] < 1200 for each in vtorcs)
 
 
+def test_vtorcs_of_all_versions_have_the_same_order() -> None:
+    """During an upgrade old and new ones share the shards: another order would have two of them be the first."""
+    vtorcs = [_vtorc(name) for name in ("one:16000", "two:16000", "three:16000")]
+    firsts = [order_for(ShardId("commerce", name), vtorcs) for name in ("0", "-80")]
+    assert firsts == [("three:16000", "two:16000", "one:16000"), ("two:16000", "one:16000", "three:16000")]
+
+
 def test_a_vtorc_has_a_part_only_in_shards_that_it_acts_on() -> None:
     """A vtorc that leaves a keyspace out, or whose recoveries are not allowed, leaves the shard to the others."""
     shard = ShardId("commerce", "0")

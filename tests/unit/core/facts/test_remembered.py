@@ -119,7 +119,8 @@ def test_evidence_of_the_present_is_not_kept() -> None:
 def test_a_short_restart_forgets_nothing() -> None:
     """As long as a running vtorc may not have looked, the tablet is taken to have stayed as it was."""
     assert recalled(after=LONGEST_GAP) == RememberedTablet(TabletType.SPARE, 98.0, LASTING)
-    assert recalled(after=1.0, wall_jumps=1.9).memory == LASTING
+    assert recalled(after=1.0, wall_jumps=2.0).memory == LASTING
+    assert recalled(after=0.0).memory == LASTING
 
 
 def test_after_a_longer_gap_the_tablet_may_have_been_anything_meanwhile() -> None:
@@ -242,6 +243,7 @@ def test_every_time_of_the_memory_is_thought_of() -> None:
         ({"former_types": {}}, True),
         ({"server_uuid": uuid(900)}, True),
         ({"unknown_clients": 2}, True),
+        ({"clients_explained": False}, True),
         ({"lost_after_receipt": gtids("100:51-52")}, True),
         ({"filtered_server": uuid(100)}, True),
         ({"own_missing": gtids("100:52-53")}, True),
@@ -258,6 +260,7 @@ def test_what_cannot_wait_to_be_kept(changes: dict[str, Any], is_due: bool) -> N
         {"received": gtids("100:1-60")},
         {"observed_term": TERM and replace(TERM, executed=gtids("100:1-60"))},
         {"observed_term": TERM and replace(TERM, committed=gtids("100:1-60"))},
+        {"observed_term": TERM and replace(TERM, semi_sync_reported=not TERM.semi_sync_reported)},
         {"was_heard": False},
         {"replaced_servers": {}},
         {"may_ack_until": math.inf},
@@ -301,6 +304,8 @@ def test_times_at_which_the_same_was_seen_can_wait() -> None:
         KEPT.as_text().replace('"real":100.0', '"real":Infinity'),
         KEPT.as_text().replace('"real":100.0', f'"real":1{"0" * 400}'),
         KEPT.as_text().replace(f'"wall":{10**18}', f'"wall":{10**400}'),
+        KEPT.as_text().replace(f'"wall":{10**18}', f'"wall":{2**63}'),
+        KEPT.as_text().replace(f'"wall":{10**18}', '"wall":-1'),
         pytest.param("[" * 100_000, id="nested deeply"),
     ],
 )
