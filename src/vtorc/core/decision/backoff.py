@@ -26,6 +26,9 @@ ESCALATE_AFTER = 5
 ESCALATE_AFTER_RELAPSES = 10
 """Repairs of one problem, each of which lasted for a while, after which it is a loop all the same."""
 
+EVIDENCE_INCOMPLETE = "the evidence is not complete yet"
+"""Why nothing is done about a finding that is not confirmed, in words."""
+
 _DEATHS = frozenset({Code.DEAD_PRIMARY, Code.DEAD_PRIMARY_AND_SOME_REPLICAS})
 """Problems of a primary that is gone, and does not just work badly."""
 
@@ -117,11 +120,10 @@ class AttemptHistory:
         An attempt stops the replicas, so the evidence has to be heard anew after each one. Between two refusals the
         sentence of a shard without writes told only that.
         """
-        missing = "the evidence is not complete yet"
         futile = [a for a in self.attempts_for(finding) if not a.held]
         if not futile or not futile[-1].in_vain:
-            return Rule.UNCONFIRMED, missing
-        return Rule.BACKOFF, _in_vain(finding, futile, missing)
+            return Rule.UNCONFIRMED, EVIDENCE_INCOMPLETE
+        return Rule.BACKOFF, _in_vain(finding, futile, EVIDENCE_INCOMPLETE)
 
     def _why_not_replace_again(self, finding: Finding) -> str:
         """Return why an earlier replacement speaks against another one now; empty if none does."""

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from vtorc.core.decision.backoff import Attempt, AttemptHistory, needs_operator
+from vtorc.core.decision.backoff import EVIDENCE_INCOMPLETE, Attempt, AttemptHistory, needs_operator
 from vtorc.core.decision.repair_guards import (
     acks_would_drop,
     is_another_server,
@@ -286,6 +286,8 @@ class _Decider:
                 return Rule.ACKERS_FIRST, "its writes would hang until enough replicas acknowledge"
             if finding.code is Code.STALE_TOPO_PRIMARY:
                 return Rule.UNCONFIRMED, self._why_not_reconcile(finding)
+            if self.view.self_declared_primaries:  # what was missing at the last attempt may be there by now
+                return Rule.UNCONFIRMED, EVIDENCE_INCOMPLETE
             return self.history.why_unconfirmed(finding)
         if not recovery.traits.batches and recovery is not Recovery.DRAIN_ERRANT_TABLET:
             return None

@@ -12,6 +12,7 @@ from tests.unit.core.builders import (
     STOPPED,
     P,
     alias,
+    answers,
     changed,
     failing,
     primary,
@@ -26,6 +27,7 @@ from vtorc.core.decision.escalation import StandingProblems
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.facts.durability import policy
+from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
 from vtorc.core.facts.rules import Rule
 from vtorc.core.facts.views import ShardView, TabletView
@@ -83,6 +85,17 @@ def test_between_two_refusals_the_last_one_stays_the_reason(tries: int, words: s
         f"doing nothing: DeadPrimary was tried {words} without lasting effect; the evidence is not complete yet; "
         f"last time: {refused}"
     )
+
+
+def test_a_refusal_is_no_reason_any_more_once_a_tablet_declares_itself_primary() -> None:
+    """The tablet that was missing then may be this one, and its record is about to follow."""
+    refused = [replace(each, in_vain="not promoting") for each in tried(Code.DEAD_PRIMARY, P, 40.0)]
+    declared = replica(R1, of=None)
+    declared = answers(declared, read_only=False, tablet_type=TabletType.PRIMARY)
+    decision = about(
+        dead(declared, replica(R2, io=CONNECTING)), Code.DEAD_PRIMARY, limits=DecisionLimits(attempts=refused)
+    )
+    assert decision.rule is Rule.UNCONFIRMED
 
 
 @pytest.mark.parametrize(
