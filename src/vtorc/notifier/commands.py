@@ -11,7 +11,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 from vtorc.recovery.hooks import HookResult
@@ -84,16 +84,38 @@ async def run_command(shell: str, command: str, words: Mapping[str, str], limit:
     """Run a command for at most `limit` seconds; returns how it ended. A cancelled call ends it first."""
     words = {**words, "orchestratorHost": socket.gethostname()}
     started = time.monotonic()
-    with tempfile.NamedTemporaryFile("w", prefix="orchestrator-process-cmd-", delete=False) as file:
-        file.write(filled(command, words))
-    try:
-        result, output = await _run(shell, file.name, {**os.environ, **variables(words)}, limit)
-    finally:
-        _remove(file.name)
+    with _file_of(filled(command, words)) as (file, kept_open):
+        result, output = await _run(shell, file, kept_open, {**os.environ, **variables(words)}, limit)
     return HookResult(result=result, output=output, seconds=time.monotonic() - started)
 
 
-async def _run(shell: str, file: str, environment: Mapping[str, str], limit: float) -> tuple[str, str]:
+@contextlib.contextmanager
+def _file_of(command: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Put a command into a file until the end of the context; give its path, and what the shell has to have open.
+
+    Where no disk takes it, the file is in memory: with a full /tmp no command before a failover could be run.
+    """
+    text = command.encode(errors="surrogateescape")
+    path = ""
+    try:
+        try:
+            descriptor, path = tempfile.mkstemp(prefix="orchestrator-process-cmd-")
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text)
+        except OSError:
+            with os.fdopen(os.memfd_create("orchestrator-process-cmd"), "wb", buffering=0) as file:
+                file.write(text)
+                yield f"/proc/self/fd/{file.fileno()}", (file.fileno(),)
+        else:
+            yield path, ()
+    finally:
+        if path:
+            _remove(path)
+
+
+async def _run(
+    shell: str, file: str, kept_open: tuple[int, ...], environment: Mapping[str, str], limit: float
+) -> tuple[str, str]:
     # A pipe of our own, as asyncio tells the end of a process only once its pipes are closed. A command may leave a
     # process behind that keeps them open.
     reading, writing = os.pipe()
@@ -106,6 +128,7 @@ async def _run(shell: str, file: str, environment: Mapping[str, str], limit: flo
             stdin=asyncio.subprocess.DEVNULL,
             stdout=writing,
             stderr=writing,
+            pass_fds=kept_open,
             start_new_session=True,  # the whole group can be ended, and Ctrl-C is for vtorc
         )
     except OSError as error:
@@ -125,8 +148,16 @@ async def _run(shell: str, file: str, environment: Mapping[str, str], limit: flo
             raise
         await output.wait(LAST_OUTPUT)
     if code:
-        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}", output.text
+        return f"ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}", output.text
     return "done", output.text
+
+
+def _signal_name(number: int) -> str:
+    """Return the name of a signal; most of those between SIGRTMIN and SIGRTMAX have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _remove(file: str) -> None:

@@ -29,6 +29,7 @@ from vtorc.notifier.lines import (
 from vtorc.notifier.outbox import EventOutbox
 from vtorc.notifier.post import Receiver
 from vtorc.notifier.webhook import Webhook
+from vtorc.recovery.hooks import HookResult
 
 NICENESS = 5
 """How much this process yields to vtorc itself, which may have a failover to carry out."""
@@ -104,7 +105,10 @@ class Notifier:
                 raise ChannelError("vtorc began twice")
 
     async def _run(self, order: RunLine) -> None:
-        ended = await run_command(self._shell, order.command, order.words, order.limit)
+        try:
+            ended = await run_command(self._shell, order.command, order.words, order.limit)
+        except Exception as error:  # else the recovery would wait for the command until its time limit
+            ended = HookResult(result=f"could not be run ({error})", output="", seconds=0.0)
         self._tell(RanLine(run=order.run, result=ended.result, output=ended.output, seconds=ended.seconds))
 
     def _say(self, sentence: str, is_wrong: bool) -> None:
