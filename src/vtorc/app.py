@@ -1,6 +1,7 @@
 """Builds the parts of the daemon from the settings, and starts and stops them in order."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -94,22 +96,50 @@ class SystemClock:
 
 def run(store: SettingsStore) -> int:
     """Run the daemon until SIGTERM or SIGINT; returns the exit code, and raises VtorcError or a group of them."""
-    asyncio.run(_run(store))
+    with contextlib.suppress(asyncio.CancelledError):  # by a signal during the start
+        asyncio.run(_run(store))
     return EXIT_OK
 
 
 async def _run(store: SettingsStore) -> None:
+    loop, early = asyncio.get_running_loop(), _EarlySignals()
+    early.handle(loop)
     scope = Scope.parse(store.settings.clusters_to_watch)
     rules = server_rules(store.settings)
 
     def handle_signals(fleet: Fleet, reloading: Reloading) -> None:
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, fleet, number)
         loop.add_signal_handler(signal.SIGHUP, reloading.begin)
+        if early.wants_reload:
+            reloading.begin()
 
     with open_listeners(store.settings) as listeners:
         await run_fleet(store, scope, listeners, rules, ready=handle_signals)
+
+
+class _EarlySignals:
+    """The signals that come while vtorc starts, which may wait for a topology server.
+
+    By their default they would end the process at once: its pid file stayed, and a reload was its end.
+    """
+
+    def __init__(self) -> None:
+        self.wants_reload = False
+
+    def handle(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Handle them until others do."""
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, asyncio.current_task(), number)
+
+    def _reload(self) -> None:
+        self.wants_reload = True
+
+    def _end(self, starting: asyncio.Task[Any] | None, number: signal.Signals) -> None:
+        _log.info(f"{number.name}: stopped before it watched anything")
+        if starting is not None:
+            starting.cancel()
 
 
 async def run_fleet(
@@ -257,9 +287,9 @@ async def claimed_files(settings: Settings) -> AsyncIterator[None]:
         claim = None
     if claim is not None and claim.other:
         _log.warning(
-            f"another vtorc ({claim.other}) keeps its files in the folder of {path} as well: give each one a --log-dir "
-            "of its own; history, memory and orders of both are in the same files, and neither obeys orders that the "
-            "other gets before it starts anew"
+            f"another vtorc ({claim.other}) keeps its files in {Path(path).parent.absolute()} as well: give each one a "
+            "--log-dir or a --sqlite-data-file of its own. Both write to the same history, memory and orders, and "
+            "neither obeys what the other is told"
         )
     try:
         yield

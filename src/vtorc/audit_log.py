@@ -20,6 +20,7 @@ from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.core.facts.one_line import escaped
 from vtorc.core.facts.views import ShardView
 from vtorc.errors import NameParseError, SettingsError
+from vtorc.files import patiently
 from vtorc.forms.audit import AuditForm
 from vtorc.logs import BackgroundHandler, syslog_target
 from vtorc.recovery.record import BegunRecovery, RecoveryRecord, StepRecord
@@ -142,7 +143,7 @@ class _AppendedFile(logging.Handler):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._append(b"")
+        patiently(lambda: self._append(b""), name="open the audit file")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append a line."""

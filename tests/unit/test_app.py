@@ -1,11 +1,14 @@
 """The parts of the daemon as built from the settings, and the changes that a reload makes in them."""
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -197,6 +200,45 @@ async def test_a_memory_file_that_hangs_holds_up_no_end(tmp_path: Path, monkeypa
         assert left
         assert all(each.daemon for each in left)
     ends.set()
+
+
+@pytest.fixture
+def no_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serve no HTTP."""
+    monkeypatch.setattr(app, "open_listeners", lambda _: contextlib.nullcontext(()))
+
+
+@pytest.mark.usefixtures("no_listener")
+def test_a_stop_during_the_start_is_an_ordinary_end(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM while vtorc waits for its topology server ends it in order, so that its pid file is removed."""
+
+    async def start(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(app, "run_fleet", start)
+    assert app.run(daemon.store) == 0
+
+
+@pytest.mark.usefixtures("no_listener")
+def test_a_reload_during_the_start_follows_it(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SIGHUP while vtorc starts ends nothing, and the settings are read again as soon as they can be."""
+
+    async def start(*_: object, ready: Callable[[Fleet, Reloading], None]) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with open_tools(lambda: daemon.store.settings) as (_tools, tablets):
+            daemon.write({"instance-poll-time": "7s"})
+            reloading = Reloading(daemon.store, tablets)
+            ready(cast(Fleet, None), reloading)
+            await asyncio.sleep(0)
+            await reloading.reload()
+
+    monkeypatch.setattr(app, "run_fleet", start)
+    assert app.run(daemon.store) == 0
+    said = [json.loads(line)["event"].partition(" is now")[0] for line in written(capsys).splitlines()]
+    assert said == ["instance-poll-time", "settings reloaded, nothing changed"]
 
 
 async def test_a_second_vtorc_with_one_log_folder_is_told_at_its_start(tmp_path: Path) -> None:

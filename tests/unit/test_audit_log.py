@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 import stat
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import structlog
 from msgspec import structs
 
 from tests.unit.control.test_webhook_observer import LOST, REQUEST, Clock, record
-from vtorc import logs
+from vtorc import files, logs
 from vtorc.audit_log import AuditLog, open_audit
 from vtorc.config.settings import LogSettings, Settings
 from vtorc.errors import SettingsError
@@ -78,6 +79,17 @@ async def test_a_file_that_cannot_be_written_ends_the_start(tmp_path: Path) -> N
             pass
     async with open_audit(Settings(), Clock()) as audits:
         assert audits == ()
+
+
+async def test_an_audit_file_that_hangs_ends_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file on a mount that hangs, for which a pipe stands here, is refused with its path instead of waited for."""
+    monkeypatch.setattr(files, "FILE_PATIENCE", 0.1)
+    os.mkfifo(tmp_path / "audit.log")
+    settings = Settings(audit_file_location=str(tmp_path / "audit.log"))
+    with pytest.raises(SettingsError, match=r"audit\.log' \(it does not answer: its disk or mount hangs"):
+        async with open_audit(settings, Clock()):
+            pass
+    os.close(os.open(tmp_path / "audit.log", os.O_RDONLY | os.O_NONBLOCK))
 
 
 async def test_the_log_goes_to_syslog_from_info_on(syslog: socket.socket) -> None:

@@ -30,6 +30,8 @@ def host_and_port(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     if not (colon and port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ValueError(address)
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError(address)  # an IPv6 address without brackets, of which the last part may be no port
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -44,7 +46,11 @@ def listen_address() -> ValueKind[str]:
         return value
 
     return ValueKind(
-        "address", "an address such as :3000, with a port from 0 to 65535", read, read, lambda text: text or '""'
+        "address",
+        "an address such as :3000 or [::1]:3000, with a port from 0 to 65535",
+        read,
+        read,
+        lambda text: text or '""',
     )
 
 
@@ -59,7 +65,11 @@ def other_address() -> ValueKind[str]:
         return value
 
     return ValueKind(
-        "address", "an address such as :3001, with a port from 0 to 65535", read, read, lambda text: text or '""'
+        "address",
+        "an address such as :3001 or [::1]:3001, with a port from 0 to 65535",
+        read,
+        read,
+        lambda text: text or '""',
     )
 
 

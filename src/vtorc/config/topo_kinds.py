@@ -1,5 +1,7 @@
 """The kinds of value that name a topology server, or what is watched in it."""
 
+import ipaddress
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +13,9 @@ HOST_PORTS = "host:port, or several with commas between them, each with a port f
 
 ZK_SERVERS = f"{HOST_PORTS}; servers for readers alone may follow after a |"
 """The kind of address that ZooKeeper has, in words."""
+
+_LONGEST_PORT = 5
+_NO_PART_OF_A_HOST = re.compile(r"[\s:/?#@%\\\[\]|]")
 
 
 def are_host_ports(text: str) -> bool:
@@ -26,9 +31,36 @@ def are_zk_servers(text: str) -> bool:
 
 def _is_endpoint(text: str) -> bool:
     scheme, separator, address = text.rpartition("://")
-    _, colon, port = address.rpartition(":")
+    host, colon, port = address.rpartition(":")
     known = scheme in ("http", "https") if separator else True
-    return known and bool(colon) and port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535
+    return (
+        known
+        and bool(colon)
+        and port.isascii()
+        and port.isdecimal()
+        and len(port) <= _LONGEST_PORT
+        and 1 <= int(port) <= 65535
+        and _is_host(host)
+    )
+
+
+def _is_host(host: str) -> bool:
+    """Return whether a host can be looked up: empty for this one, a name, an IPv4 address, or IPv6 in brackets.
+
+    The clients of Consul and ZooKeeper raise errors of their own for others. The record of one cell that named such a
+    host ended vtorc, and with it the failovers of all shards.
+    """
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            ipaddress.IPv6Address(host[1:-1])
+        except ValueError:
+            return False
+        return True
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return host.isprintable() and not _NO_PART_OF_A_HOST.search(host)
 
 
 def _checked(kind: ValueKind[Any], expected: str, accepts: Callable[[Any], bool]) -> ValueKind[Any]:

@@ -84,28 +84,38 @@ async def run_command(shell: str, command: str, words: Mapping[str, str], limit:
     """Run a command for at most `limit` seconds; returns how it ended. A cancelled call ends it first."""
     words = {**words, "orchestratorHost": socket.gethostname()}
     started = time.monotonic()
-    try:
-        with _as_file(filled(command, words)) as file:
-            result, output = await _run(shell, file, {**os.environ, **variables(words)}, limit)
-    except OSError as error:
-        result, output = f"could not be run: {error}", ""
+    with _file_of(filled(command, words)) as (file, kept_open):
+        result, output = await _run(shell, file, kept_open, {**os.environ, **variables(words)}, limit)
     return HookResult(result=result, output=output, seconds=time.monotonic() - started)
 
 
 @contextlib.contextmanager
-def _as_file(command: str) -> Iterator[str]:
-    """Return the name of a file with a command in it until the end of the context; raises OSError."""
-    descriptor, name = tempfile.mkstemp(prefix="orchestrator-process-cmd-")
+def _file_of(command: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Put a command into a file until the end of the context; give its path, and what the shell has to have open.
+
+    Where no disk takes it, the file is in memory: with a full /tmp no command before a failover could be run.
+    """
+    text = command.encode(errors="surrogateescape")
+    path = ""
     try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(command)
-        yield name
+        try:
+            descriptor, path = tempfile.mkstemp(prefix="orchestrator-process-cmd-")
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text)
+        except OSError:
+            with os.fdopen(os.memfd_create("orchestrator-process-cmd"), "wb", buffering=0) as file:
+                file.write(text)
+                yield f"/proc/self/fd/{file.fileno()}", (file.fileno(),)
+        else:
+            yield path, ()
     finally:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
+        if path:
+            _remove(path)
 
 
-async def _run(shell: str, file: str, environment: Mapping[str, str], limit: float) -> tuple[str, str]:
+async def _run(
+    shell: str, file: str, kept_open: tuple[int, ...], environment: Mapping[str, str], limit: float
+) -> tuple[str, str]:
     # A pipe of our own, as asyncio tells the end of a process only once its pipes are closed. A command may leave a
     # process behind that keeps them open.
     reading, writing = os.pipe()
@@ -118,6 +128,7 @@ async def _run(shell: str, file: str, environment: Mapping[str, str], limit: flo
             stdin=asyncio.subprocess.DEVNULL,
             stdout=writing,
             stderr=writing,
+            pass_fds=kept_open,
             start_new_session=True,  # the whole group can be ended, and Ctrl-C is for vtorc
         )
     except OSError as error:
@@ -142,11 +153,16 @@ async def _run(shell: str, file: str, environment: Mapping[str, str], limit: flo
 
 
 def _signal_name(number: int) -> str:
-    """Return the name of a signal; most of those for real time have none."""
+    """Return the name of a signal; most of those between SIGRTMIN and SIGRTMAX have none."""
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _remove(file: str) -> None:
+    with contextlib.suppress(OSError):
+        Path(file).unlink()
 
 
 class _Tail(asyncio.Protocol):

@@ -107,6 +107,8 @@ class Notifier:
     async def _run(self, order: RunLine) -> None:
         try:
             ended = await run_command(self._shell, order.command, order.words, order.limit)
+        except OSError as error:
+            ended = HookResult(result=f"could not be run: {error}", output="", seconds=0.0)
         except Exception as error:
             # Without an answer a recovery would wait for the whole limit of the command, and hear of a hang.
             self._say(f"a command failed by a mistake of vtorc's own; report this: {traceback.format_exc()}", True)

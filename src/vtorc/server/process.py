@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import uvloop
 from starlette.types import ASGIApp
 from uvicorn import Config, Server
 
-from vtorc.errors import ChannelError
+from vtorc.errors import ChannelError, ListenerTlsError
 from vtorc.forms.access import Caller, Means, Role
 from vtorc.forms.frames import ALIVE, HeartbeatFrame, ReplyFrame, RequestFrame, decode_frame, encode
 from vtorc.server.access.tls import tls_context
@@ -24,7 +25,7 @@ from vtorc.server.asking import Forward
 from vtorc.server.channel import LENGTH_BYTES, LONGEST_FRAME, FrameCutter, frame_length, framed
 from vtorc.server.connection import BoundedHttpProtocol
 from vtorc.server.memory import ServerMemory
-from vtorc.server.options import ListenerOption, ListenerTls, ServerOptions, ServerRules
+from vtorc.server.options import ListenerOption, ServerOptions, ServerRules
 from vtorc.server.requests import Requests
 
 KEEP_ALIVE = 15
@@ -52,8 +53,11 @@ def main(options: ServerOptions) -> None:
     """Serve until vtorc ends."""
     gc.set_threshold(MOST_NEW)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a client's bad request is no concern of vtorc's log
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(options))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(options))
+    except ListenerTlsError as error:  # the files were right when vtorc started
+        sys.exit(str(error))
 
 
 async def _serve(options: ServerOptions) -> None:
@@ -63,13 +67,14 @@ async def _serve(options: ServerOptions) -> None:
         rules = await _hear_rules(reader)  # a spare server waits here until it is needed
     except (asyncio.IncompleteReadError, ConnectionError):
         return  # vtorc has ended already
+    tls = tls_context(rules.tls) if rules.tls is not None else None
     # Milliseconds, so that revisions are higher than those of the process before: a browser may go on from one of them.
     memory = ServerMemory(revision=time.time_ns() // 1_000_000)
     requests = Requests(writer.write)
     hearing = asyncio.create_task(_hear(reader, writer, memory, requests), name="channel")
     await _wait_told(memory, hearing)
     servers = [
-        asyncio.create_task(_serve_listener(option, rules, memory, requests), name=option.listener.value)
+        asyncio.create_task(_serve_listener(option, rules, tls, memory, requests), name=option.listener.value)
         for option in options.listeners
     ]
     done, _ = await asyncio.wait([hearing, *servers], return_when=asyncio.FIRST_COMPLETED)
@@ -125,17 +130,19 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def _serve_listener(option: ListenerOption, rules: ServerRules, memory: ServerMemory, forward: Forward) -> None:
+async def _serve_listener(
+    option: ListenerOption, rules: ServerRules, tls: ssl.SSLContext | None, memory: ServerMemory, forward: Forward
+) -> None:
     app = make_app(memory, forward, listener=option.listener, rules=rules)
-    server = http_server(app, rules.tls if option.listener.is_like_v12 else None)
+    server = http_server(app, tls if option.listener.is_like_v12 else None)
     await server.serve(sockets=[socket.socket(fileno=option.socket)])
 
 
-def http_server(app: ASGIApp, tls: ListenerTls | None = None) -> Server:
+def http_server(app: ASGIApp, tls: ssl.SSLContext | None = None) -> Server:
     """Return a server of an application that logs nothing and leaves signals alone; `tls` None means clear text."""
     config = Config(
         app,
-        ssl_context_factory=(lambda *_: tls_context(tls)) if tls is not None else None,
+        ssl_context_factory=(lambda *_: tls) if tls is not None else None,
         http=BoundedHttpProtocol,
         ws="none",
         lifespan="off",

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapp
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from vtorc.errors import BadRecord, TopoTimeout, TopoUnavailable
+from vtorc.errors import BadRecord, TopoMisconfigured, TopoTimeout, TopoUnavailable, VtorcError
 from vtorc.proto import topodata_pb2
 from vtorc.topo import paths, records
 from vtorc.topo.conn import RecordChange, Stored, TopoConn, TopoLock, Version
@@ -201,10 +201,22 @@ class CellConns:
                 outdated, known.conn = known.conn, None
                 await outdated.close()
             if known.conn is None:
-                conn = await self._open_conn(cell, *place)
+                conn = await self._opened(cell, place)
                 known.conn = BoundedConn(conn, self._limits, cell=cell, listener=self._listener)
                 known.place = place
             return known.conn
+
+    async def _opened(self, cell: str, place: Place) -> TopoConn:
+        """Open a connection; an error of a library is one of this cell, and ends no reading of the others."""
+        try:
+            return await self._open_conn(cell, *place)
+        except (VtorcError, TimeoutError):
+            raise
+        except Exception as error:
+            raise TopoMisconfigured(
+                f"no connection to cell {cell!a} can be made: its record names the server {place[0]!a} and the root "
+                f"{place[1]!a} ({error})"
+            ) from error
 
     async def close(self) -> None:
         """Close all connections."""

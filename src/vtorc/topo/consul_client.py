@@ -11,6 +11,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from vtorc.config.topo_kinds import HOST_PORTS, are_host_ports
 from vtorc.errors import TopoError, TopoMisconfigured
 from vtorc.topo.consul_access import ConsulAccess
 from vtorc.topo.endpoints import Endpoints, Transient
@@ -173,9 +174,9 @@ def _target(path: str, query: Mapping[str, str]) -> str:
 
 
 def _agent(address: str, access: ConsulAccess) -> _Agent:
-    scheme, separator, host = address.strip().rpartition("://")
-    if (separator and scheme not in ("http", "https")) or not host.rpartition(":")[2].isdecimal():
-        raise TopoMisconfigured(f"Consul agent {address!r}: expected host:port")
+    scheme, _, host = address.strip().rpartition("://")
+    if not are_host_ports(address):
+        raise TopoMisconfigured(f"Consul agent {address!r}: expected {HOST_PORTS}")
     if not access.uses_tls(scheme):
         return _Agent(host, f"http://{host}", tls=True, server_name=None)
     return _Agent(host, f"https://{host}", access.tls(), access.tls_server_name)

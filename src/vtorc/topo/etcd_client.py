@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import grpc
 
+from vtorc.config.topo_kinds import HOST_PORTS, are_host_ports
 from vtorc.errors import TopoError, TopoMisconfigured, TopoUnavailable
 from vtorc.proto import etcd_pb2, etcd_pb2_grpc
 from vtorc.topo.endpoints import Endpoints, Transient
@@ -212,9 +213,9 @@ async def _single_request(request: Request, finished: asyncio.Event) -> AsyncGen
 
 
 def _connect(address: str, credentials: Credentials) -> _Endpoint:
-    scheme, separator, host = address.strip().rpartition("://")
-    if (separator and scheme not in ("http", "https")) or not host.rpartition(":")[2].isdecimal():
-        raise TopoMisconfigured(f"etcd endpoint {address!r}: expected host:port")
+    scheme, _, host = address.strip().rpartition("://")
+    if not are_host_ports(address):
+        raise TopoMisconfigured(f"etcd endpoint {address!r}: expected {HOST_PORTS}")
     chosen = credentials(scheme)
     channel = (
         grpc.aio.insecure_channel(host, options=_CHANNEL_OPTIONS)

@@ -29,6 +29,7 @@ from kazoo.exceptions import (
 from kazoo.protocol.states import KazooState, KeeperState, ZnodeStat
 from kazoo.security import ACL, ANYONE_ID_UNSAFE, OPEN_ACL_UNSAFE, Permissions
 
+from vtorc.config.topo_kinds import ZK_SERVERS, are_zk_servers
 from vtorc.errors import TopoError, TopoMisconfigured
 from vtorc.topo.endpoints import Endpoints, Transient
 from vtorc.topo.zk_access import ZkAccess
@@ -93,11 +94,10 @@ class ZkClient:
 
         Raises TopoMisconfigured.
         """
-        self._hosts = [host.strip() for host in address.partition("|")[0].split(",") if host.strip()]
-        if not self._hosts or not all(host.rpartition(":")[2].isdecimal() for host in self._hosts):
-            raise TopoMisconfigured(
-                f"ZooKeeper servers {address!r}: expected host:port, or several with commas between"
-            )
+        if not are_zk_servers(address):
+            raise TopoMisconfigured(f"ZooKeeper servers {address!r}: expected {ZK_SERVERS}")
+        hosts = (host.strip() for host in address.partition("|")[0].split(","))
+        self._hosts = [f"localhost{host}" if host.startswith(":") else host for host in hosts if host]
         self._access = access
         self._auth = access.auth()
         self._endpoints = Endpoints(

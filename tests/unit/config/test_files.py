@@ -210,7 +210,10 @@ _WRONG: list[tuple[object, list[str]]] = [
     ),
     (
         {"ListenAddress": "3000"},
-        [': key "ListenAddress": expected an address such as :3000, with a port from 0 to 65535, got "3000"'],
+        [
+            ': key "ListenAddress": expected an address such as :3000 or [::1]:3000, with a port from 0 to 65535, '
+            'got "3000"'
+        ],
     ),
 ]
 

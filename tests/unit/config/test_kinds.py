@@ -148,3 +148,10 @@ def test_reads_lists_with_commas(text: str, words: tuple[str, ...]) -> None:
 def test_splits_listen_addresses(address: str, host: str, port: int) -> None:
     """A listen address is a host, which may be empty, and a port."""
     assert host_and_port(listen_address().from_file(address)) == (host, port)
+
+
+@pytest.mark.parametrize("address", ["::1", "fe80::1:3000", "[::1", "::1]:3000", "[::1]", "a:b"])
+def test_refuses_listen_addresses_that_are_not_clear(address: str) -> None:
+    """An IPv6 address without brackets may end with a port or not, so it is refused."""
+    with pytest.raises(ValueError):
+        listen_address().from_file(address)

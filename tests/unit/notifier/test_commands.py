@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -78,20 +80,29 @@ async def test_a_shell_that_is_not_there_is_named() -> None:
     )
 
 
-async def test_a_command_that_cannot_be_written_to_a_file_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A full or missing folder for temporary files is an answer at once, with the words of the system."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    told = await run_command("bash", "true", WORDS, LONG)
-    assert told.result.startswith("could not be run: [Errno 2] No such file or directory")
-    assert not told.is_done
+async def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    """Most real-time signals have no name."""
+    assert (await run_command("bash", "kill -40 $$", WORDS, LONG)).result == "ended by signal 40"
 
 
-async def test_a_command_that_a_signal_without_a_name_ends_is_told() -> None:
-    """The signals for real time have numbers only."""
-    told = await run_command("bash", "kill -40 $$", WORDS, LONG)
-    assert told.result == "ended by signal 40"
+async def test_a_command_runs_though_no_disk_takes_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a full or missing folder for temporary files it is run from memory, with its variables."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    told = await run_command("bash", "echo grün $ORC_FAILED_HOST; exit 3", WORDS, LONG)
+    assert (told.result, told.output) == ("ended with exit code 3", f"grün {RECORDS[A].hostname}")
+
+
+def test_a_command_is_written_in_utf8_whatever_the_locale() -> None:
+    """Under a locale of plain ASCII a command with an umlaut could not be run, and its recovery waited for it."""
+    program = (
+        "import asyncio; from vtorc.notifier.commands import run_command as run; "
+        "print(asyncio.run(run('bash', 'echo gr\\xfcn', {}, 60)).result)"
+    )
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **plain}, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "done\n"
 
 
 async def test_a_command_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ import pytest
 import structlog
 
 from tests.unit.topo.worlds import tablet
-from vtorc.core.facts.ids import TabletAlias
+from vtorc.core.facts.ids import ShardId, TabletAlias
 from vtorc.errors import TopoMisconfigured, TopoUnavailable
+from vtorc.proto import topodata_pb2
 from vtorc.topo.cells import TopoLimits
 from vtorc.topo.consul_access import ConsulAccess
 from vtorc.topo.etcd2 import EtcdTls
@@ -82,6 +83,52 @@ async def test_settings_that_lead_nowhere_are_refused(tmp_path: Path, changes: d
     with pytest.raises(TopoMisconfigured) as raised:
         await open_topo(settings(tmp_path / "topo.db", **changes))
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("implementation", ["etcd2", "consul", "zk2"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "h:99999",
+        "h:0",
+        "h:１２",
+        "h:99999999999999999999",
+        "[::1:1",
+        "::1:1",
+        "[x]:1",
+        "a..b:1",
+        "a b:1",
+        "/:1",
+        "u@h:1",
+        f"{'x' * 70}:1",
+        "\x1b[31m:1",
+        "\0:1",
+    ],
+)
+async def test_an_address_that_no_client_can_call_is_refused(tmp_path: Path, implementation: str, address: str) -> None:
+    """It is refused before a library sees it, which would raise an error of its own at each call."""
+    with pytest.raises(TopoMisconfigured, match="expected host:port"):
+        await open_topo(settings(tmp_path / "topo.db", implementation=implementation, global_server_address=(address,)))
+
+
+async def test_a_cell_whose_server_cannot_be_opened_hides_no_other(tmp_path: Path) -> None:
+    """The record of a cell may hold anything: its tablets count as unreachable, and those of other cells are read."""
+    file = tmp_path / "topo.db"
+    topo = await open_topo(settings(file))
+    shard = ShardId("ks", "0")
+    await topo.create_keyspace("ks")
+    await topo.create_shard(shard)
+    await topo.create_cell("good", server_address=str(file), root="/good")
+    await topo.create_cell("zero", server_address="\0", root="/zero")
+    await topo.create_cell("long", server_address="x" * 5000, root="/long")
+    await topo.create_tablet(
+        topodata_pb2.Tablet(alias=topodata_pb2.TabletAlias(cell="good", uid=1), keyspace="ks", shard="0")
+    )
+    found = await topo.tablets_of_shard(shard)
+    assert [record.alias.cell for record in found.records] == ["good"]
+    assert found.unreachable_cells.keys() == {"zero", "long"}
+    assert "its record names the server '\\x00'" in found.unreachable_cells["zero"]
+    await topo.close()
 
 
 @pytest.mark.parametrize(("implementation", "name"), [("etcd2", "etcd"), ("zk2", "ZooKeeper")])

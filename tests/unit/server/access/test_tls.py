@@ -4,6 +4,8 @@ import asyncio
 import base64
 import http.client
 import json
+import os
+import signal
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -181,6 +183,36 @@ async def test_the_password_is_nowhere_to_be_seen() -> None:
     assert b"vtorc.server.process" in given
     assert [text for text in (b"hunter2", b"ops", b"salt", b"scrypt", b"password") if text in given] == []
     assert "hunter2" not in repr(settings)
+
+
+def _renamed(file: Path, to: Path) -> Path:
+    return file.rename(to)
+
+
+async def test_a_certificate_that_is_gone_at_a_restart_is_named_in_one_line(authority: Authority) -> None:
+    """A server process that starts anew says which file it lacks, and serves as soon as that is back."""
+    settings = tls(authority)
+    cert = Path(settings["ssl_cert_file"])
+    with capture_logs() as logged:
+        async with running(**settings) as server:
+            kept = _renamed(cert, cert.with_suffix(".kept"))
+            os.kill(server.supervisor.pid or 0, signal.SIGKILL)
+            async with asyncio.timeout(300):
+                while True:
+                    if any("it cannot be read" in line["event"] for line in logged):
+                        break
+                    await asyncio.sleep(0.02)
+                _renamed(kept, cert)
+                while True:
+                    if await _is_told(server):
+                        break
+                    await asyncio.sleep(0.02)
+            assert (await server.ask(client(authority), "/api/v1/status"))[0] == 200
+    said = {line["event"] for line in logged if "says" in line["event"]}
+    assert said == {
+        f"the HTTP server says: SSLCertFile: {cert}: it cannot be read (No such file or directory); "
+        "correct the file or the setting, or start without --use-ssl"
+    }
 
 
 async def test_guesses_are_in_the_log_of_vtorc() -> None:
