@@ -124,12 +124,6 @@ COMMANDS: list[tuple[str, Call, Message, Message]] = [
         tm.SetReadOnlyResponse(),
     ),
     (
-        "SetReadWrite",
-        lambda client, record: client.set_read_write(record),
-        tm.SetReadWriteRequest(),
-        tm.SetReadWriteResponse(),
-    ),
-    (
         "ChangeType",
         lambda client, record: client.change_type(record, TabletType.DRAINED, semi_sync=False),
         tm.ChangeTypeRequest(tablet_type=topodata_pb2.DRAINED, semiSync=False),

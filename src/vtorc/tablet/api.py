@@ -143,10 +143,6 @@ class TabletManager(Protocol):
         """Turn read_only on."""
         ...
 
-    async def set_read_write(self, tablet: TabletRecord) -> None:
-        """Turn read_only and super_read_only off."""
-        ...
-
     async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
         """Change the tablet's type, in its record as well; with `semi_sync` it acknowledges from now on."""
         ...

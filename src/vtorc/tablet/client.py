@@ -250,10 +250,6 @@ class GrpcTabletManager(TabletManager):
         """Turn read_only on."""
         await self._command(tablet, tm.SetReadOnlyRequest(), tm.SetReadOnlyResponse)
 
-    async def set_read_write(self, tablet: TabletRecord) -> None:
-        """Turn read_only and super_read_only off."""
-        await self._command(tablet, tm.SetReadWriteRequest(), tm.SetReadWriteResponse)
-
     async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
         """Change the tablet's type; with `semi_sync` it acknowledges from now on."""
         request = tm.ChangeTypeRequest(tablet_type=topodata_pb2.TabletType.Value(type_.name), semiSync=semi_sync)

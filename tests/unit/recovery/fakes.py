@@ -159,9 +159,6 @@ class FakeTablets(Replies, TabletManager):
     async def set_read_only(self, tablet: TabletRecord) -> None:
         await self.answer(f"set_read_only {tablet.alias}")
 
-    async def set_read_write(self, tablet: TabletRecord) -> None:
-        await self.answer(f"set_read_write {tablet.alias}")
-
     async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
         await self.answer(f"change_type {tablet.alias}", details={"type": type_.name, "semi_sync": semi_sync})
 

@@ -4,7 +4,6 @@ The text form is the one of the MySQL manual, "GTID Format and Storage": items j
 `uuid:[tag:]interval[:interval…][:tag:interval…]`. Server and tag together name one series of transaction numbers.
 """
 
-import enum
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,25 +22,6 @@ _MAX_NUMBER = 2**63 - 2
 _EXAMPLE = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:11, or with a tag 3e11fa47-71ca-11e1-9e33-c80aa9429562:blue:1-5"
 _SHOWN_IN_ERRORS = 120
 _SHOWN_RANGES = 3
-
-
-class Comparison(enum.Enum):
-    """How one position stands to another; `DIVERGED` means that each has something that the other has not."""
-
-    EQUAL = "equal"
-    AHEAD = "ahead"
-    BEHIND = "behind"
-    DIVERGED = "diverged"
-
-    @classmethod
-    def of(cls, *, has_all_of_other: bool, other_has_all: bool) -> "Comparison":
-        """Conclude from containment in both directions."""
-        if has_all_of_other:
-            return cls.EQUAL if other_has_all else cls.AHEAD
-        return cls.BEHIND if other_has_all else cls.DIVERGED
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +92,6 @@ class GtidSet:
     def is_subset_of(self, other: "GtidSet") -> bool:
         """Tell whether `other` has every transaction of this set."""
         return other.contains(self)
-
-    def compare(self, other: "GtidSet") -> Comparison:
-        """Say how this set stands to `other`: `AHEAD` means that it has all of `other`, and more."""
-        return Comparison.of(has_all_of_other=self.contains(other), other_has_all=other.contains(self))
 
     def count(self) -> int:
         """Return how many transactions there are."""

@@ -189,10 +189,6 @@ class SimTabletManager:
         """Turn read_only on."""
         await self._change(tablet, "SetReadOnly", lambda agent: agent.reparent.set_read_only())
 
-    async def set_read_write(self, tablet: TabletRecord) -> None:
-        """Turn read_only and super_read_only off."""
-        await self._change(tablet, "SetReadWrite", lambda agent: agent.reparent.set_read_write())
-
     async def change_type(self, tablet: TabletRecord, type_: TabletType, *, semi_sync: bool) -> None:
         """Change the tablet's type."""
         await self._change(tablet, "ChangeType", lambda agent: agent.reparent.change_type(type_, semi_sync=semi_sync))
