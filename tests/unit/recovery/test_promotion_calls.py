@@ -335,7 +335,7 @@ def test_a_process_that_stood_still_re_points_no_stopped_replica(
             about_to_send()
             sent.append("source")
 
-        rig.tablets.set_replication_source = call  # type: ignore[assignment, method-assign]
+        rig.tablets.set_replication_source = call  # type: ignore[method-assign]
         rig.tablets.tell(f"replication_status {SECOND}", still())
         rig.tablets.tell(JOURNAL, takes=5.0)
         other = replace(holding(), received=EMPTY_GTID_SET, stopped=stopped(SECOND, "100:1-60", executed="100:1-50"))

@@ -279,7 +279,7 @@ def test_a_process_that_stood_still_re_points_no_replica(stands_still: float, is
             sent.append("source")
 
         work = attach(rig, replica(FIRST, of=SECOND))
-        rig.tablets.set_replication_source = call  # type: ignore[assignment, method-assign]
+        rig.tablets.set_replication_source = call  # type: ignore[method-assign]
         if is_sent:
             await work.fix_replicas({alias(FIRST): ATTACH})
         else:

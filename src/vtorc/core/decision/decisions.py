@@ -18,6 +18,7 @@ from vtorc.core.decision.repair_guards import (
     repoint_would_lose,
     restart_is_futile,
     rolled_back_guard,
+    was_followed_by_another,
     why_not_drained,
 )
 from vtorc.core.detection.findings import Finding
@@ -356,7 +357,11 @@ class _Decider:
             return Rule.UNCONFIRMED, declared_primaries(gone, answer=False)
         if self.policy is not None and (writer := unseen_writer(self.view, self.policy)):
             return Rule.UNREACHABLE_CELL, writer
-        return is_another_server(self.view, primary) or misses_writes(self.view, self.policy, primary)
+        return (
+            was_followed_by_another(self.view, primary)
+            or is_another_server(self.view, primary)
+            or misses_writes(self.view, self.policy, primary)
+        )
 
     def _why_not_reconnect(self) -> Why | None:
         primary = self.view.primary

@@ -115,6 +115,25 @@ def is_another_server(view: ShardView, primary: TabletView) -> Why | None:
     )
 
 
+def was_followed_by_another(view: ShardView, primary: TabletView) -> Why | None:
+    """Return why a primary is not made writable: a tablet that does not answer was seen at work in a later term; None
+    if none was.
+
+    A topology server that was restored from a backup calls a former primary primary, and so does its own vttablet when
+    it starts. The one after it had an acker beyond the reach of vtorc, and both took writes.
+    """
+    for tablet in view.tablets:
+        term = tablet.memory.observed_term
+        if tablet.current_status is None and term is not None and term.term > primary.record.primary_term_start:
+            return (
+                Rule.MISSING_WRITES,
+                f"{tablet.alias} was seen at work as primary in a later term and does not answer, so the records may "
+                f"be older than the servers; reach it or, if it is gone for good, delete its record (DeleteTablets "
+                f"{tablet.alias})",
+            )
+    return None
+
+
 FIRST_RESTART_PAUSE = 30.0
 """Seconds between two restarts of replication that meet the same lasting error; doubled after each further one."""
 

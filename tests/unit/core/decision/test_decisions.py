@@ -777,6 +777,21 @@ CASES: Sequence[tuple[str, ShardView, Code, str, DecisionLimits, Rule]] = [
             ("and a replica that knows no more", False, (replica(R2),), WAIT),
         )
     ),
+    *(
+        (
+            f"a tablet {when} when it was last seen at work",
+            shard(primary(read_only=True), changed(now, observed_term=primary(R1, term=term).memory.observed_term)),
+            Code.PRIMARY_IS_READ_ONLY,
+            P,
+            DecisionLimits(),
+            rule,
+        )
+        for when, now, term, rule in (
+            ("was primary in a later term", failing(replica(R1), never_heard=True), 11, Rule.MISSING_WRITES),
+            ("was primary in the same term", failing(replica(R1), never_heard=True), 10, Rule.ACT),
+            ("was primary in a later term, and follows now,", replica(R1), 11, Rule.ACT),
+        )
+    ),
     (
         "an older tablet was writable, and a source of replication, when it last answered",
         shard(
