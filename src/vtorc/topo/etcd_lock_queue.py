@@ -18,6 +18,7 @@ from vtorc.topo.conn import LOOK_AGAIN
 from vtorc.topo.etcd_client import EtcdClient, prefix_end
 from vtorc.topo.lease import LeasedLock, OwnedLocks
 from vtorc.topo.lock_contents import describe_lock
+from vtorc.topo.tasks import all_of
 
 
 @dataclass(slots=True)
@@ -46,9 +47,13 @@ class _LockLease:
         self._key = key
 
     async def refresh(self) -> bool:
-        """Prolong the lease; false if it ended or if its key was deleted, which can happen to the key alone."""
-        if not await self._client.keep_alive(self._number):
-            return False
+        """Prolong the lease; false if it ended or if its key was deleted, which can happen to the key alone.
+
+        Both are asked at once: a failover waits for this twice.
+        """
+        return all(await all_of((self._client.keep_alive(self._number), self._has_key())))
+
+    async def _has_key(self) -> bool:
         found = await self._client.range(etcd_pb2.RangeRequest(key=self._key, count_only=True))
         return found.count > 0
 
@@ -69,8 +74,6 @@ class LockQueue:
 
     async def join(self, contents: bytes, *, only_if_free: bool) -> QueuePlace:
         """Take the last place in the queue, or the first if it is empty; see `TopoConn.lock` and `try_lock`."""
-        if only_if_free:  # reading first costs less than a lease that turns out not to be needed
-            self._refuse(*await self._look(), only_if_free=True)
         number = secrets.randbits(62) | 1
         key = self._prefix + str(number).encode()
         lease = _LockLease(self._client, number, key)
@@ -97,11 +100,6 @@ class LockQueue:
                     await asyncio.gather(gone, return_exceptions=True)
         finally:
             lost.cancel()
-
-    async def _look(self) -> tuple[bool, mvcc_pb2.KeyValue | None]:
-        """Read whether the directory has any record, and the key that holds its lock."""
-        reply = await self._client.txn(etcd_pb2.TxnRequest(success=[self._anything(), self._first()]))
-        return _directory_and_holder(reply.response)
 
     async def _put(self, key: bytes, contents: bytes, lease: int, *, only_if_free: bool) -> int:
         compare = etcd_pb2.Compare
