@@ -35,7 +35,7 @@ class FirstElection:
         present = {s.alias: s for s in self._present()}
         choice = self._choose_from(present)
         best = present[choice.winner]
-        if choice.source is None and best.executed.contains(best.received):
+        if choice.source is None and best.has_applied:
             ready = ReadyToPromote(winner=best.alias, position=best.executed, choice=choice, stopped=present)
             record_choice(self.session, choice)
             self.session.mark(OutageMark.ELECTED)

@@ -12,7 +12,7 @@ from vtorc.core.election.candidates import ACKING_TYPES
 from vtorc.core.election.choice import Refusal
 from vtorc.core.election.safety_argument import SafetyArgument
 from vtorc.core.facts.durability import DurabilityPolicy
-from vtorc.core.facts.gtid import GtidSet
+from vtorc.core.facts.gtid import EMPTY_GTID_SET, GtidSet
 from vtorc.core.facts.ids import TabletAlias
 from vtorc.core.facts.rolled_back import rolled_back
 from vtorc.core.facts.views import ShardView, TabletView
@@ -68,7 +68,7 @@ class PlannedReparent:
                 policy=self.policy,
                 winner=winner.record,
                 position=end,
-                replicas=self._replicas_to_repoint(winner, end),
+                replicas=self._replicas_to_repoint(primary, winner, end),
                 reparent=Reparent.PLANNED,
                 first=False,
             ),
@@ -96,13 +96,15 @@ class PlannedReparent:
         )
         return end
 
-    def _replicas_to_repoint(self, winner: TabletView, end: GtidSet) -> tuple[ReplicaToRepoint, ...]:
+    def _replicas_to_repoint(
+        self, primary: TabletView, winner: TabletView, end: GtidSet
+    ) -> tuple[ReplicaToRepoint, ...]:
         """Return the tablets that lose nothing when re-pointing drops their relay logs: the new primary has
         all of it. Those that went back in time are left alone.
         """
         left_alone = {winner.alias, *rolled_back(self.view)}
         return tuple(
-            ReplicaToRepoint(t.record, end)
+            ReplicaToRepoint(t.record, end if t.alias != primary.alias else EMPTY_GTID_SET)
             for t in self.view.tablets
             if t.alias not in left_alone and t.record.type in ACKING_TYPES and _is_within(end, t)
         )

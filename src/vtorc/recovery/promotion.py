@@ -50,6 +50,11 @@ class ReplicaToRepoint:
     stopped: StoppedTablet | None = None
     """Its transactions when this recovery stopped it; None if it was left running."""
 
+    @property
+    def has_applied(self) -> bool:
+        """Whether it is known to have applied all that it has received."""
+        return not self.received or (self.stopped is not None and self.stopped.has_applied)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
@@ -186,7 +191,7 @@ async def _repoint(
     if tablet is None:
         return
     began = session.elapsed()
-    has_applied = not replica.received or await _applies_in_time(session, replica)
+    has_applied = replica.has_applied or await _applies_in_time(session, replica)
     winner = promotion.winner.alias
     semi_sync = promotion.policy.may_ack(Member(winner, TabletType.PRIMARY), tablet.member)
     with contextlib.suppress(TimeoutError):

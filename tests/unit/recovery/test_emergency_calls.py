@@ -33,12 +33,19 @@ DEAD = primary(dead_for=3.0)
 STOPPED, RUNNING = ThreadState.STOPPED, ThreadState.RUNNING
 
 
-def tell(rig: Rig, name: str, *, executed: str = "100:1-60", received: str = "100:1-60", takes: float = 0.0) -> None:
-    """Let a replica hold this much when it is stopped, and for good; it applies its relay log in so many seconds."""
+def tell(
+    rig: Rig, name: str, *, executed: str | None = None, received: str = "100:1-60", takes: float | None = None
+) -> None:
+    """Let a replica hold this much when it is stopped, and for good; it applies its relay log in so many seconds.
+
+    It has applied all that it received, unless it takes time for that or `executed` says otherwise.
+    """
+    if executed is None:
+        executed = received if takes is None else "100:1-50"
     rig.tablets.tell(f"stop_replication_and_get_status {name}", answer(threads(executed, received)))
     rig.tablets.tell(f"replication_status {name}", threads(executed, received))
     rig.tablets.tell(f"wall_clock {name}", WALL)
-    rig.tablets.tell(f"wait_for_position {name}", takes=takes)
+    rig.tablets.tell(f"wait_for_position {name}", takes=takes or 0.0)
 
 
 async def reparent(rig: Rig, view: ShardView, durability: str = "semi_sync") -> None:
@@ -51,11 +58,11 @@ THREE = shard(DEAD, replica(FIRST), replica(SECOND))
 
 
 def test_a_reparent_stops_promotes_repoints_and_proves() -> None:
-    """All replicas that answer are stopped; the record has winner, argument and moments."""
+    """All replicas that answer are stopped and apply their relay logs; the record has winner, argument and moments."""
 
     async def main(rig: Rig) -> None:
         for name in BOTH:
-            tell(rig, name)
+            tell(rig, name, takes=0.1)
         await reparent(rig, THREE)
         assert rig.session.winner == alias(FIRST)
         stops, rest = rig.steps[1:5], [rig.steps[0], *rig.steps[5:]]
@@ -76,6 +83,20 @@ def test_a_reparent_stops_promotes_repoints_and_proves() -> None:
         assert rig.session.argument is not None
         assert rig.session.argument.required == gtids("100:1-60")
         assert "position=100:1-60" in next(call for call in rig.calls if "journal" in call)
+
+    in_session(main)
+
+
+def test_a_replica_that_has_applied_all_is_repointed_at_once() -> None:
+    """Its answer to the stop says so: the first write of the new primary waits for no other question to it."""
+
+    async def main(rig: Rig) -> None:
+        for name in BOTH:
+            tell(rig, name)
+        await reparent(rig, THREE)
+        assert rig.session.winner == alias(FIRST)
+        assert f"replicate from {FIRST} {SECOND}" in rig.steps
+        assert f"apply before re-pointing {SECOND}" not in rig.steps
 
     in_session(main)
 
@@ -227,10 +248,10 @@ AHEAD = shard(DEAD, replica(FIRST), replica(SECOND), replica(THIRD, TabletType.R
 
 
 def ahead(rig: Rig, *, takes: float = 0.0) -> None:
-    """Let an RDONLY tablet hold most; FIRST fetches from it."""
+    """Let an RDONLY tablet hold most, and apply the last of it; FIRST fetches from it."""
     tell(rig, FIRST, executed="100:1-60", received="100:1-60")
     tell(rig, SECOND, executed="100:1-50", received="100:1-50")
-    tell(rig, THIRD, executed="100:1-70", received="100:1-70")
+    tell(rig, THIRD, executed="100:1-65", received="100:1-70")
     rig.tablets.tell(f"set_replication_source {FIRST}", takes=takes)
 
 

@@ -204,6 +204,7 @@ def test_a_replica_is_repointed_late_only_if_it_is_still_stopped() -> None:
     async def main(rig: Rig) -> None:
         tell(rig)
         accepted = await estimate(rig)
+        rig.tablets.tell(f"stop_replication_and_get_status {SECOND}", answer(threads("100:1-50", "100:1-60")))
         rig.tablets.tell(f"wait_for_position {SECOND}", takes=2.0)
         rig.tablets.tell(f"replication_status {SECOND}", threads(io_state=RUNNING))
         await force(rig, accepted)

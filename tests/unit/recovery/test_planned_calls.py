@@ -69,11 +69,10 @@ def test_a_planned_reparent_waits_demotes_waits_again_and_promotes() -> None:
             f"wait_for_position {FIRST} position=100:1-70",
             f"promote_replica {FIRST} semi_sync=True",
         ]
-        for name in (PRIMARY, SECOND):
-            wait = rig.calls.index(f"wait_for_position {name} position=100:1-70")
-            assert wait < rig.calls.index(
-                f"set_replication_source {name} source={FIRST} semi_sync=True force_start=True"
-            )
+        wait = rig.calls.index(f"wait_for_position {SECOND} position=100:1-70")
+        assert wait < rig.calls.index(f"set_replication_source {SECOND} source={FIRST} semi_sync=True force_start=True")
+        assert f"set_replication_source {PRIMARY} source={FIRST} semi_sync=True force_start=True" in rig.calls
+        assert f"wait_for_position {PRIMARY} position=100:1-70" not in rig.calls  # it has told this position itself
         assert rig.steps[:9] == [
             f"read clock {FIRST}",
             f"read clock {SECOND}",

@@ -49,6 +49,11 @@ class StoppedTablet:
         """The tablet's name."""
         return self.member.alias
 
+    @property
+    def has_applied(self) -> bool:
+        """Whether its relay log held nothing that it had not committed."""
+        return self.executed.contains(self.received)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateSet:
