@@ -112,7 +112,7 @@ class TopoServer:
         that did not answer gets a twentieth of it for `_SILENT_FOR` seconds. When a cell is lost, hundreds of shards
         are read, and each would otherwise wait for that cell before its failover.
         """
-        primary, cells = await asyncio.gather(self._primary_of(shard), self.cells())
+        primary = await self._primary_of(shard)
 
         async def read(cell: str) -> CellTablets | str:
             try:
@@ -129,6 +129,7 @@ class TopoServer:
             self._silent_until.pop(cell, None)
             return found
 
+        cells = await self.cells()
         found = dict(zip(cells, await all_of([read(cell) for cell in cells]), strict=True))
         read_cells = [tablets for tablets in found.values() if isinstance(tablets, CellTablets)]
         return ShardTablets(

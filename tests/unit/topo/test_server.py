@@ -209,19 +209,6 @@ def test_cell_that_was_waited_for_in_vain_is_not_waited_for_as_long_again() -> N
     in_world(scenario)
 
 
-def test_the_tablets_of_a_shard_take_four_rounds() -> None:
-    """The list of cells does not wait for the shard's record: a failover waits for all of it under the lock."""
-
-    async def scenario(world: World) -> None:
-        for faults in world.faults.values():
-            faults.takes = 1.0
-        began = asyncio.get_running_loop().time()
-        await world.topo.tablets_of_shard(SHARD)
-        assert asyncio.get_running_loop().time() - began == pytest.approx(4.0)
-
-    in_world(scenario)
-
-
 def test_garbage_shard_record_hides_no_tablet() -> None:
     """The tablets of a shard are found although its own record cannot be read, or is gone."""
 
