@@ -20,8 +20,8 @@ class Block:
 
 
 BLOCKS = {
-    "lock": Block(("topo/lease", "topo/shard_lock", "topo/shared_reading"), ("unit/topo",)),
-    "control": Block(("control/budget", "control/breaker", "control/shard_loop"), ("unit/control",)),
+    "lock": Block(("topo/lease", "topo/shard_lock", "topo/shared_reading", "topo/lock_contents"), ("unit/topo",)),
+    "control": Block(("control/budget", "control/breaker", "control/shard_loop", "control/shares"), ("unit/control",)),
     "recovery": Block(("recovery/*",), ("unit/recovery",)),
     "decision": Block(("core/decision/*",), ("unit/core/decision",)),
     "detection": Block(("core/detection/*",), ("unit/core/detection", "unit/core/decision")),
@@ -31,11 +31,13 @@ BLOCKS = {
             "core/facts/observed_term",
             "core/facts/tablet_memory",
             "core/facts/last_probe",
+            "core/facts/remembered",
             "discovery/probe",
             "discovery/probe_budget",
             "discovery/probe_pace",
             "discovery/gaps",
             "discovery/watch",
+            "discovery/memory_keeper",
         ),
         ("unit/core/facts", "unit/discovery"),
     ),
@@ -57,6 +59,10 @@ BLOCKS = {
                 "external_source",
                 "effective_policy",
                 "watched",
+                "views",
+                "status",
+                "direct_answer",
+                "client_count",
             )
         ),
         ("unit/core",),

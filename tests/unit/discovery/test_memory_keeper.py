@@ -54,6 +54,26 @@ def test_ordinary_changes_of_all_shards_are_kept_together_every_few_seconds() ->
     assert store.saved == [(KEEP_EVERY, ONE, 2), (KEEP_EVERY, TWO, 3), (again, TWO, 4)]
 
 
+def test_what_is_learnt_after_a_keeping_waits_for_a_time_of_its_own() -> None:
+    """A store that is written more often than that cannot keep up with a fleet, however often a shard has news."""
+    store = Store()
+
+    async def main() -> None:
+        keeper = MemoryKeeper(store, {})
+        for number in (1, 2):
+            keeper.note(ONE, memory(number), KeepTime.SOON)
+            await asyncio.sleep(KEEP_EVERY - 1.0)
+        keeper.note(ONE, memory(3), KeepTime.SOON)
+        await asyncio.sleep(1.0)
+        keeper.close()
+        keeper.note(ONE, memory(4), KeepTime.SOON)
+        await asyncio.sleep(2 * KEEP_EVERY)
+
+    run(main())
+    closed = 2 * KEEP_EVERY - 1.0
+    assert store.saved == [(KEEP_EVERY, ONE, 2), (closed, ONE, 3), (closed + KEEP_EVERY, ONE, 4)]
+
+
 def test_what_was_only_seen_once_more_is_kept_more_seldom() -> None:
     """It is kept with what is due sooner, and else often enough that a quick restart is none that forgets."""
     store, later = Store(), KEEP_WITHIN[KeepTime.LATER]

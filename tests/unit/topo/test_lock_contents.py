@@ -1,3 +1,7 @@
+import time
+
+import pytest
+
 from vtorc.topo.lock_contents import Holder, describe_lock, lock_contents
 
 WALL = 1_772_366_400_000_000_000
@@ -18,6 +22,16 @@ def test_contents_are_written_as_vitess_does() -> None:
         b'  "Status": "Running"\n'
         b"}"
     )
+
+
+def test_the_time_is_that_of_utc_in_every_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends in Z, so that it is the same moment wherever it is read."""
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        contents = lock_contents("a", Holder("h", "u"), wall_ns=WALL)
+    time.tzset()
+    assert b'"Time": "2026-03-01T12:00:00Z"' in contents
 
 
 def test_special_characters_are_escaped_as_go_does() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.core.builders import alias, gtids, primary, uuid
 from vtorc.core.facts.ack_path import AckPath, AckPathState
+from vtorc.core.facts.client_span import ClientSpan
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.observed_term import ObservedTerm
 from vtorc.core.facts.plain import as_plain, from_plain
@@ -26,6 +27,10 @@ FULL = TabletMemory(
     commits_steadily_since=80.0,
     failed_at=(86.0, 87.0),
     proves_past_since=85.0,
+    client_span=ClientSpan(
+        source_uuid=uuid(100), source_host="mysql", source_port=3306, seen_from=87.0, seen_to=88.0, ended=None
+    ),
+    commits_wait_since=84.0,
     not_receiving_since=91.0,
     unanswered_since=91.5,
     ack_path=AckPath(
@@ -61,6 +66,8 @@ LASTING = replace(
     commits_steadily_since=None,
     failed_at=(),
     proves_past_since=None,
+    client_span=None,
+    commits_wait_since=None,
     not_receiving_since=None,
     unanswered_since=None,
     disk_stalled_since=None,
@@ -176,9 +183,10 @@ def test_a_vtorc_that_was_late_leaves_the_same_memory() -> None:
 
 def test_a_time_in_which_no_tablet_was_heard_is_moved_with_all_others() -> None:
     """It lay a second before the memory was kept, and so it does for the next process."""
-    kept = replace(KEPT, tablets={NAME: RememberedTablet(TabletType.SPARE, 98.0, replace(LASTING, unheard_until=99.0))})
+    unheard = replace(LASTING, unheard_until=99.0, unknown_until=97.0)
+    kept = replace(KEPT, tablets={NAME: RememberedTablet(TabletType.SPARE, 98.0, unheard)})
     memory = replace(kept, now=200.0).recalled(wall=kept.wall, now=500.0, real=kept.real)[NAME].memory
-    assert memory.unheard_until == 399.0
+    assert (memory.unheard_until, memory.unknown_until) == (399.0, 397.0)
 
 
 def test_no_time_is_later_than_the_moment_of_keeping() -> None:
