@@ -417,8 +417,14 @@ def test_watch_tells_of_a_break_and_of_its_end(
 ) -> None:
     """Without the second line nothing tells that a quiet cluster is watched again."""
     vtorc.events = stream_reply(BEAT)
-    waits = iter([lambda: None, lambda: _interrupt(0)])
-    monkeypatch.setattr("time.sleep", lambda seconds: next(waits)())
+    waits = [0.0]
+
+    def wait_once(seconds: float) -> None:
+        if not waits:
+            _interrupt(seconds)
+        waits.pop()
+
+    monkeypatch.setattr("time.sleep", wait_once)
     assert ctl.main(["watch", "commerce/0"]) == 0
     told = [line.rpartition("; ")[2] or line for line in capsys.readouterr().err.splitlines()]
     assert [line.rpartition(" answers ")[2] for line in told if line] == ["trying again", "again", "trying again"]
