@@ -256,7 +256,7 @@ def _(patch: Patch) -> None:
     kinds=("unseen-acker-deleted",),
 )
 def _(patch: Patch) -> None:
-    patch.set(ShardWatch, "_account_for_deleted", lambda self, seen: None)
+    patch.set(ShardWatch, "_account_for_deleted", lambda self: None)
 
 
 @mutant(
