@@ -83,7 +83,7 @@ def test_the_table_of_shards() -> None:
     """Columns line up, and shards with problems are explained under the table."""
     assert shards_lines(ROWS, 80) == [
         "STATE        SHARD         PRIMARY           LAG  ACKS        WRITES    READY",
-        "▲ repairing  commerce/0    zone1-0000000101  0 s  2, needs 1  in doubt  –",
+        "▲ repairing  commerce/0    zone1-0000000101  0 s  0, needs 1  in doubt  –",
         "● healthy    customer/-80  zone1-0000000101  0 s  2, needs 1  yes       no",
         "",
         "▲ commerce/0: zone1-0000000101 answers that its MySQL is down and none of its 2",
