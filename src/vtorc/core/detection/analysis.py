@@ -45,12 +45,14 @@ def analyse(
 def may_change_with_time(view: ShardView, policy: DurabilityPolicy | None) -> bool:
     """Return whether `analyse` may find a problem later although all tablets answer the same again.
 
-    It is asked of a shard without problems. Commits that wait, replicas that cannot acknowledge and clients that no
-    tablet explains become problems once they have lasted. It is true as well while a tablet does not answer, or has a
-    stalled disk.
+    It is asked of a shard without problems. Commits that wait, replicas that cannot acknowledge or connect, and clients
+    that no tablet explains become problems once they have lasted. It is true as well while a tablet does not answer, or
+    has a stalled disk.
     """
     primary, count = view.primary, view.client_count
     if primary is None or any(t.current_status is None or t.current_status.disk_stalled for t in view.tablets):
+        return True
+    if any(t.memory.not_receiving_since is not None for t in view.replicas_of(primary)):
         return True
     if primary.memory.commits_wait_since is not None or (count is not None and count.certain_since is not None):
         return True

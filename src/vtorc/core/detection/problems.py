@@ -155,6 +155,8 @@ class Code(enum.Enum):
         3, Recovery.FIX_REPLICA,                    PrimaryDoubt.CERTAIN,   ReplicationChange.RESTART,  warns=False)
     REPLICATION_BROKEN = Problem("ReplicationBroken",  # only vtorc has it
         3, Recovery.FIX_REPLICA,                    PrimaryDoubt.CERTAIN,   ReplicationChange.RESTART,  warns=True)
+    REPLICA_CUT_OFF = Problem("ReplicaCutOff",  # only vtorc has it
+        3, None,                                    PrimaryDoubt.CERTAIN,   ReplicationChange.NONE,     warns=True)
     REPLICA_MISCONFIGURED = Problem("ReplicaMisconfigured",
         3, Recovery.FIX_REPLICA,                    PrimaryDoubt.CERTAIN,   ReplicationChange.REATTACH, warns=False)
     UNREACHABLE_PRIMARY = Problem("UnreachablePrimary",

@@ -15,6 +15,7 @@ from vtorc.core.detection.replication_errors import (
     lasting_error,
 )
 from vtorc.core.detection.shard_check import ShardCheck
+from vtorc.core.detection.thresholds import CUT_OFF_AFTER
 from vtorc.core.facts.durability import DurabilityPolicy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
@@ -95,7 +96,7 @@ class ReplicaCheck(ShardCheck):
             what = f"tries to reach {primary.alias} at {old}, but it is at {new}"
             yield self.found(Code.CONNECTED_TO_WRONG_PRIMARY, tablet, what)
             return
-        # Otherwise a connecting thread does as it was told, and only its source can help it.
+        # Otherwise a connecting thread does as it was told, and only its source can help it, or the network between.
         if (error := lasting_error(replication)) is not None:
             yield self._broken(tablet, primary, replication, error)
         elif replication.io_state is ThreadState.STOPPED or replication.sql_state is ThreadState.STOPPED:
@@ -104,7 +105,20 @@ class ReplicaCheck(ShardCheck):
             yield self.found(
                 Code.REPLICATION_STOPPED, tablet, what, io=replication.io_state.name, sql=replication.sql_state.name
             )
+        elif connects and self._is_cut_off(tablet, primary):
+            why = f" ({brief_error(replication.last_io_error)})" if replication.last_io_error else ""
+            yield self.found(
+                Code.REPLICA_CUT_OFF, tablet, f"cannot connect to {primary.alias}, which answers vtorc{why}"
+            )
         yield from self._misconfigured(tablet)
+
+    def _is_cut_off(self, tablet: TabletView, primary: TabletView) -> bool:
+        """Return whether the replica has long tried in vain to connect to a primary that answers vtorc.
+
+        A shard with such a replica was called healthy, although it might be the last one to lose before writes stop.
+        """
+        since = tablet.memory.not_receiving_since
+        return primary.current_status is not None and since is not None and self.now - since >= CUT_OFF_AFTER
 
     def _broken(
         self, tablet: TabletView, primary: TabletView, replication: ReplicationStatus, error: ReplicationError

@@ -16,6 +16,9 @@ RETRIES_WITHIN = 10.0
 replicas).
 """
 
+CUT_OFF_AFTER = 2 * RETRIES_WITHIN
+"""Seconds after which a replica that does not get to a primary which answers vtorc is told as cut off: two tries."""
+
 STEADY_FOR = 5.0
 """Seconds of steady commits after which the silence of a primary's replicas says that it has stopped."""
 

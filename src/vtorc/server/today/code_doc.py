@@ -61,6 +61,7 @@ _ONLY_HERE = frozenset(
         Code.SHARD_TAKES_NO_WRITES,
         Code.PRIMARY_RECORD_OUTDATED,
         Code.REPLICATION_BROKEN,
+        Code.REPLICA_CUT_OFF,
         Code.REPLICA_ROLLED_BACK,
         Code.TABLET_UNFIT,
         Code.UNSTABLE_TABLET,

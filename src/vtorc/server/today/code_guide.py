@@ -242,6 +242,13 @@ GUIDES: Mapping[Code, CodeGuide] = {
         operator="Do what the sentence says; often that is to rebuild the replica.",
         scenario="46-source-purged",
     ),
+    Code.REPLICA_CUT_OFF: CodeGuide(
+        seen="A replica has tried for 20 seconds to connect to a primary that answers vtorc.",
+        acts="Nothing: its IO thread tries again every ten seconds by itself.",
+        refuses="It replaces no primary for one replica.",
+        operator="Mend the network between the two, or the host of the replica; it acknowledges nothing until then.",
+        scenario="43-one-replica-cut-off",
+    ),
     Code.REPLICA_MISCONFIGURED: CodeGuide(
         seen="The heartbeat interval of a replica is not half of its `replica_net_timeout`.",
         acts="It points the replica at the primary anew, one replica of a shard at a time.",

@@ -38,7 +38,7 @@ from vtorc.core.detection.analysis import analyse, may_change_with_time
 from vtorc.core.detection.findings import Finding
 from vtorc.core.detection.problems import Code
 from vtorc.core.detection.recoveries import Recovery
-from vtorc.core.detection.thresholds import DetectionThresholds
+from vtorc.core.detection.thresholds import CUT_OFF_AFTER, DetectionThresholds
 from vtorc.core.facts.durability import policy
 from vtorc.core.facts.ids import TabletType
 from vtorc.core.facts.last_probe import ProbeFailure
@@ -890,6 +890,30 @@ def test_a_record_as_primary_of_an_earlier_term_is_stale() -> None:
 # Replicas
 
 
+@pytest.mark.parametrize(
+    ("of", "seconds", "error", "sentence"),
+    [
+        (primary(), CUT_OFF_AFTER, "", "cannot connect to zone1-0000000100, which answers vtorc"),
+        (
+            primary(),
+            CUT_OFF_AFTER,
+            "Error connecting to source. Message: Can't connect to MySQL server (110).",
+            "cannot connect to zone1-0000000100, which answers vtorc (Can't connect to MySQL server (110))",
+        ),
+        (primary(), CUT_OFF_AFTER - 0.1, "", None),
+        (primary(dead_for=3), CUT_OFF_AFTER, "", None),
+    ],
+    ids=["for long", "with MySQL's word", "for two tries only", "the primary may be lost"],
+)
+def test_a_replica_that_does_not_get_to_a_primary_at_work_is_told(
+    of: TabletView, seconds: float, error: str, sentence: str | None
+) -> None:
+    """Such a shard counted as healthy; while the primary does not answer, the replica tells of that one instead."""
+    lost = changed(replica(R1, io=CONNECTING, io_error=error), not_receiving_since=NOW - seconds)
+    told = [finding.sentence for finding in found(shard(of, lost, replica(R2))) if finding.code is Code.REPLICA_CUT_OFF]
+    assert told == ([f"commerce/0: zone1-0000000101 {sentence}"] if sentence is not None else [])
+
+
 def test_a_rival_is_not_repaired() -> None:
     """A replica that declares itself primary is reported, unconfirmed, and not repaired."""
     rival = replica(R1, of=None, tablet_type=TabletType.PRIMARY, read_only=False, executed="100:1-50,101:1-9")
@@ -1343,8 +1367,9 @@ def test_time_alone_makes_no_problem_of_a_healthy_shard() -> None:
         shard(remembering(primary(), commits_wait_since=NOW - 1.0), replica(R1), replica(R2)),
         shard(primary(), failing(replica(R1)), replica(R2)),
         shard(primary(), replica(R1, io=CONNECTING), replica(R2, io=CONNECTING)),
+        shard(primary(), changed(replica(R1, io=CONNECTING), not_receiving_since=NOW), replica(R2)),
     ],
-    ids=["no primary", "unknown clients", "commits wait", "a silent replica", "no ackers"],
+    ids=["no primary", "unknown clients", "commits wait", "a silent replica", "no ackers", "a replica connects"],
 )
 def test_what_has_to_last_to_be_a_problem_is_looked_at_again(view: ShardView) -> None:
     """Each of these may be found later although all answers stay the same, or is no answer."""
