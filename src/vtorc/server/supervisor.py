@@ -51,7 +51,9 @@ vtorc that was stopped itself has not heard the server either.
 """
 
 MOST_LOOKS_AT_START = 120
-"""The same for one that has given no sign of life yet: on a busy host Python takes seconds to start."""
+"""The same for one that has given no sign of life yet, as Python takes seconds to start on a busy host. It is the same
+for one that waits for a processor most of the time, too.
+"""
 
 MOST_UNREAD = 1 << 20
 """Bytes that the kernel is asked to keep for the server; it keeps what its settings allow (net.core.wmem_max)."""
@@ -240,17 +242,38 @@ def _environment() -> dict[str, str]:
 
 
 async def _wait_hanging(process: ChildProcess, link: Link) -> None:
-    """Return once the server gives no sign of life any more; one that a signal has stopped is made to go on."""
-    silent, heard = 0, link.signs_of_life
-    while silent < (MOST_SILENT_LOOKS if heard else MOST_LOOKS_AT_START):
+    """Return once the server gives no sign of life any more; one that a signal has stopped is made to go on.
+
+    A look at a server that waited for a processor meanwhile tells little. On a starved host each server was killed
+    before it had answered once, and each new one had to begin with everything.
+    """
+    silent = silent_with_processor = 0
+    heard, waited = link.signs_of_life, waited_for_processor(process.pid)
+    while silent < MOST_LOOKS_AT_START and (not heard or silent_with_processor < MOST_SILENT_LOOKS):
         await asyncio.sleep(LOOK_EVERY)
         if is_stopped(process.pid):
             _log.error("the HTTP server was stopped by a signal (SIGSTOP); vtorc makes it go on")
             process.send_signal(signal.SIGCONT)
-        silent = silent + 1 if link.signs_of_life == heard else 0
+        waited, waited_before = waited_for_processor(process.pid), waited
+        if link.signs_of_life != heard:
+            silent = silent_with_processor = 0
+        else:
+            silent += 1
+            silent_with_processor += waited - waited_before < LOOK_EVERY / 2
         heard = link.signs_of_life
     _log.error(f"the HTTP server has given no sign of life for {silent * LOOK_EVERY:.0f} s, so it is killed")
     process.kill()
+
+
+def waited_for_processor(pid: int) -> float:
+    """Return the seconds for which a process was ready to run and got no processor; 0 where that is not known.
+
+    That is the second number of /proc/PID/schedstat (Linux, Documentation/scheduler/sched-stats).
+    """
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def is_stopped(pid: int) -> bool:

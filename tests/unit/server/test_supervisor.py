@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import itertools
 import os
 import signal
 import socket
@@ -283,6 +284,45 @@ async def test_a_server_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(server_supervisor, "MOST_SILENT_LOOKS", 20)
         await running.until("/api/v1/status", lambda status, _: status == 200 and running.supervisor.pid != first)
         beating.cancel()
+
+
+async def test_a_server_that_gets_no_processor_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is let alone for as long as one that starts, because a new one would get no processor either."""
+    monkeypatch.setattr(server_supervisor, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(server_supervisor, "is_stopped", lambda pid: False)
+    for name in ("MOST_LOOKS_AT_START", "MOST_SILENT_LOOKS"):
+        monkeypatch.setattr(server_supervisor, name, 10**6)
+    looks = itertools.count()
+    async with supervised() as running:
+        await _hears_of(running)
+        first = running.supervisor.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        monkeypatch.setattr(server_supervisor, "waited_for_processor", lambda pid: 0.02 * next(looks))
+        monkeypatch.setattr(server_supervisor, "MOST_SILENT_LOOKS", 3)
+        async with asyncio.timeout(PATIENCE):
+            while next(looks) < 40:  # noqa: ASYNC110 (a look is no event)
+                await asyncio.sleep(0.01)
+        assert running.supervisor.pid == first
+        monkeypatch.setattr(server_supervisor, "MOST_LOOKS_AT_START", 3)
+        await running.until("/api/v1/status", lambda status, _: status == 200 and running.supervisor.pid != first)
+
+
+def test_the_wait_for_a_processor_is_that_of_the_process() -> None:
+    """It only grows; of a process that is gone none is known."""
+    before = server_supervisor.waited_for_processor(os.getpid())
+    assert 0.0 <= before <= server_supervisor.waited_for_processor(os.getpid())
+    assert server_supervisor.waited_for_processor(2**22 + 1) == 0.0
+
+
+async def _hears_of(running: Running) -> None:
+    """Send heartbeats until the server has given three signs of life."""
+    link = running.supervisor.link
+    assert link is not None
+    async with asyncio.timeout(PATIENCE):
+        while link.signs_of_life < 3:
+            running.supervisor.send(heartbeat())
+            await asyncio.sleep(0.01)
 
 
 async def test_a_stopped_server_is_ended_with_vtorc(monkeypatch: pytest.MonkeyPatch) -> None:
