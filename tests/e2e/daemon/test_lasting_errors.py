@@ -111,3 +111,22 @@ async def test_a_replica_that_needs_purged_logs_is_told_and_not_restarted_in_a_l
     assert await shard.replaced(primary) is able
     await primary.start_tablet()
     await shard.well()
+
+
+@pytest.mark.usefixtures("primary")
+async def test_a_replica_that_cannot_connect_to_a_primary_at_work_is_told(shard: Shard, vtorc: VtorcProcess) -> None:
+    """It is told until it connects, and nothing is done about it: its address of its own is none of this host."""
+    replica, since, before = (await shard.replicas())[0], len(vtorc.lines), await shard.term()
+    bind = "CHANGE REPLICATION SOURCE TO SOURCE_BIND = '{}'"
+    await by_hand(replica, "STOP REPLICA IO_THREAD", bind.format("192.0.2.1"), "START REPLICA IO_THREAD")
+
+    def is_about_it(line: LogLine) -> bool:
+        return line.get("code") == "ReplicaCutOff" and line.get("tablet") == str(replica.alias)
+
+    line = await vtorc.wait_for(is_about_it, since=since)
+    assert ", which answers vtorc (Can't connect to MySQL server" in line["event"]
+    assert line["rule"] == "no-remedy"
+    await by_hand(replica, "STOP REPLICA IO_THREAD", bind.format(""), "START REPLICA IO_THREAD")
+    await vtorc.wait_for(lambda line: is_about_it(line) and line["event"].endswith(" is gone"), since=since)
+    await shard.well()
+    assert await shard.term() == before
